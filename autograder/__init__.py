@@ -1,0 +1,1 @@
+"""Release, sandbox, judge, gradebook and reports of the TinyFlow course kit."""

@@ -1,0 +1,122 @@
+"""The list of homeworks, tasks and points. Layer: authoring; imports nothing of the engine.
+
+``course/manifest.toml`` is the one place where weights live. One function = one task = one
+solution cell + one locked score cell; the integration bucket has a score cell of its own.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+__all__ = ["INTEGRATION", "Homework", "ManifestError", "Task", "load_homework", "load_manifest"]
+
+INTEGRATION = "integration"
+
+
+class ManifestError(ValueError):
+    """The manifest is unreadable or contradicts itself; the message names the file and the entry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One graded function. ``function`` is "module:name"; ``buckets`` maps an idea to its points."""
+
+    name: str
+    title: str
+    function: str | None  # None for the integration score, which has no solution cell
+    buckets: Mapping[str, float]
+
+    @property
+    def points(self) -> float:
+        """Points of the task: the sum of its buckets."""
+        return sum(self.buckets.values())
+
+    @property
+    def module(self) -> str:
+        """Module that holds the reference body."""
+        assert self.function is not None, f"task {self.name!r} has no function"
+        return self.function.partition(":")[0]
+
+    @property
+    def symbol(self) -> str:
+        """Name of the function in its module and in the notebook."""
+        assert self.function is not None, f"task {self.name!r} has no function"
+        return self.function.partition(":")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Homework:
+    """One homework: its id, title and tasks, the integration score last."""
+
+    id: str
+    title: str
+    order: int  # homeworks are released in this order; later bodies are stripped too
+    tasks: tuple[Task, ...]
+
+    @property
+    def points(self) -> float:
+        """Points of the whole homework."""
+        return sum(task.points for task in self.tasks)
+
+    def task(self, name: str) -> Task:
+        """Return the task called ``name``; raises ManifestError if there is none."""
+        for task in self.tasks:
+            if task.name == name:
+                return task
+        known = ", ".join(t.name for t in self.tasks)
+        raise ManifestError(f"{self.id}: no task {name!r}; known tasks: {known}")
+
+
+def load_manifest(path: Path) -> dict[str, Homework]:
+    """Read ``manifest.toml``; raises ManifestError naming the file, what was got and expected."""
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ManifestError(f"{path}: no such file; run inside the course folder") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ManifestError(f"{path}: not valid TOML: {error}") from error
+    homeworks = [_homework(path, key, table) for key, table in raw.items()]
+    return {h.id: h for h in sorted(homeworks, key=lambda h: h.order)}
+
+
+def load_homework(root: Path, homework_id: str) -> Homework:
+    """Read one homework of the course at ``root``; raises ManifestError listing the known ones."""
+    manifest = load_manifest(root / "course" / "manifest.toml")
+    if homework_id not in manifest:
+        raise ManifestError(f"no homework {homework_id!r}; known: {', '.join(manifest)}")
+    return manifest[homework_id]
+
+
+def _homework(path: Path, key: str, table: Mapping[str, Any]) -> Homework:
+    try:
+        tasks = [_task(path, key, name, t) for name, t in table["tasks"].items()]
+        tasks.append(Task(INTEGRATION, "The whole", None, _buckets(path, key, table[INTEGRATION])))
+        return Homework(key, table["title"], int(table["order"]), tuple(tasks))
+    except KeyError as error:
+        raise ManifestError(f"{path}: [{key}] lacks {error}") from error
+
+
+def _task(path: Path, key: str, name: str, table: Mapping[str, Any]) -> Task:
+    module, colon, symbol = str(table["function"]).partition(":")
+    if not (module and colon and symbol):
+        raise ManifestError(
+            f"{path}: [{key}.tasks.{name}] function {table['function']!r}: expected 'module:name'"
+        )
+    buckets = _buckets(path, f"{key}.tasks.{name}", table)
+    if "points" in table and abs(sum(buckets.values()) - table["points"]) > 1e-9:
+        raise ManifestError(
+            f"{path}: [{key}.tasks.{name}] points = {table['points']} but its buckets add up to "
+            f"{sum(buckets.values())}; make them equal"
+        )
+    return Task(name, str(table.get("title", name)), str(table["function"]), buckets)
+
+
+def _buckets(path: Path, where: str, table: Mapping[str, Any]) -> dict[str, float]:
+    buckets = {name: float(points) for name, points in table["buckets"].items()}
+    if not buckets or min(buckets.values()) <= 0:
+        raise ManifestError(f"{path}: [{where}] buckets {buckets}: expected positive points each")
+    return buckets

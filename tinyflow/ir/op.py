@@ -1,0 +1,251 @@
+"""Op: what kind of computation a node is. Layer: ir.
+
+An op is one frozen row. What depends on a backend (kernels) or on mathematics (adjoints) stands in
+tables beside the rows, so that a package outside adds an op by the same calls as this one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from tinyflow.errors import GraphError, TinyflowError
+from tinyflow.ir.node import Node, Value, user_line
+from tinyflow.types import DType, Shape, as_dtype, as_shape
+
+__all__ = [
+    "CONSTANT",
+    "REQUIRED",
+    "Attribute",
+    "DTypeRule",
+    "Op",
+    "Operand",
+    "ShapeRule",
+    "as_value",
+]
+
+Shapes = Sequence[Shape]
+DTypes = Sequence[DType | None]
+ShapeRule = Callable[[Mapping[str, Any], Shapes, Shapes], tuple[Shapes, Shapes]]
+DTypeRule = Callable[[Mapping[str, Any], DTypes, DTypes], tuple[DTypes, DTypes]]
+Operand = Value | float | int | bool | np.ndarray | np.generic  # what an op accepts as an input
+REQUIRED: Any = type("Required", (), {"__repr__": lambda self: "required"})()
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """Schema of one attribute: its kind, default and meaning.
+
+    Kinds: ``int float bool str dtype`` (each may be None if the default is None), ``ints`` (a tuple
+    of ints), ``shape`` (see types.Shape), ``array`` (a numpy array), ``graph`` (a Graph).
+    """
+
+    kind: str
+    default: Any = REQUIRED
+    doc: str = ""
+
+    def check(self, value: object) -> Any:
+        """Return ``value`` normalised; raises GraphError with got and expected."""
+        if value is None and self.default is None:
+            return None
+        try:
+            return _NORMALISE[self.kind](value)
+        except (TypeError, ValueError, OverflowError, TinyflowError):
+            raise GraphError(
+                "wrong attribute value",
+                got=repr(value)[:80],
+                expected=f"a value of kind {self.kind}",
+            ) from None
+
+
+def _exact(kind: type) -> Callable[[object], object]:
+    def normalise(value: object) -> object:
+        item = value.item() if isinstance(value, np.generic) else value
+        if type(item) is not kind:
+            raise TypeError(kind)
+        return item
+
+    return normalise
+
+
+def _float(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+        raise TypeError(float)
+    return float(value)
+
+
+def _ints(value: object) -> tuple[int, ...]:
+    items = [value] if isinstance(value, int | np.integer) else list(value)  # type: ignore[call-overload]
+    return tuple(int(_exact(int)(item)) for item in items)  # type: ignore[call-overload]
+
+
+def _array(value: object) -> np.ndarray[Any, Any]:
+    array = np.array(value)  # a copy: attributes never change
+    as_dtype(array.dtype)
+    array.flags.writeable = False
+    return array
+
+
+_NORMALISE: dict[str, Callable[[Any], Any]] = {
+    "int": _exact(int),
+    "float": _float,
+    "bool": _exact(bool),
+    "str": _exact(str),
+    "dtype": as_dtype,
+    "ints": _ints,
+    "shape": as_shape,
+    "array": _array,
+    "graph": lambda value: value,
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Op:
+    """One kind of computation. Calling it makes a node: ``ops.mul(a, b) -> Value``.
+
+    - ``inputs``: input names; ``optional`` of the last may be missing; ``variadic``: the last
+      repeats (also zero times). ``outputs``: output names, or a function of the attributes.
+    - ``shape``, ``dtype``: pure rules ``(attrs, inputs, outputs) -> (inputs, outputs)`` that return
+      what is known about both after looking at both; they raise ShapeError or DTypeError.
+    - ``inplace``: (input, output) pairs that may share storage when the input dies here.
+    - ``aliases``: (input, output) pairs where the output *is* the input's storage (a view).
+    - ``shape_only``: inputs of which only shape and dtype are read. ``mutates``: inputs written.
+    - ``can_fail``: the kernel may reject the *contents* of its inputs (labels out of range).
+    - ``leaf``: has no inputs and stands for itself (placeholder, variable, constant).
+    - ``expr``: the output of an elementwise op as a scalar expression of its input names.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    shape: ShapeRule
+    dtype: DTypeRule
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
+    outputs: tuple[str, ...] | Callable[[Mapping[str, Any]], tuple[str, ...]] = ("y",)
+    optional: int = 0
+    variadic: bool = False
+    inplace: tuple[tuple[int, int], ...] = ()
+    aliases: tuple[tuple[int, int], ...] = ()
+    shape_only: frozenset[int] = frozenset()
+    mutates: frozenset[int] = frozenset()
+    can_fail: bool = False
+    leaf: bool = False
+    random: bool = False
+    expr: str | None = None
+    doc: str = ""
+
+    def __call__(
+        self,
+        *inputs: Operand,
+        name: str | None = None,
+        after: Sequence[Node] = (),
+        **attrs: Any,
+    ) -> Any:
+        """Make a node and return its result (a tuple of results for ops with several).
+
+        Python numbers and numpy arrays become constants. Raises GraphError, naming the user's
+        source line, if the number of inputs or an attribute is wrong.
+        """
+        node = self.node([as_value(x) for x in inputs], attrs, name=name, after=after)
+        outputs = node.outputs
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    def node(
+        self,
+        inputs: Sequence[Value],
+        attrs: Mapping[str, Any],
+        *,
+        name: str | None = None,
+        after: Sequence[Node] = (),
+        source: str | None = None,
+    ) -> Node:
+        """Make the node itself, checking arity and attributes (see ``__call__``)."""
+        source = source or user_line()
+        place = Node(self, name=name, source=source)
+        try:
+            self.check_arity(len(inputs))
+            checked = self.check_attrs(attrs)
+        except GraphError as error:
+            raise error.at(place) from None
+        return Node(self, tuple(inputs), checked, name, tuple(after), None, source)
+
+    def output_count(self, attrs: Mapping[str, Any]) -> int:
+        """Number of outputs under these attributes."""
+        return len(self.outputs(attrs)) if callable(self.outputs) else len(self.outputs)
+
+    def check_arity(self, count: int) -> None:
+        """Raise GraphError if the op does not take ``count`` inputs."""
+        most = math.inf if self.variadic else len(self.inputs)
+        least = len(self.inputs) - self.optional - self.variadic
+        if not least <= count <= most:
+            names = ", ".join(self.inputs) + (", ..." if self.variadic else "")
+            bounds = str(least) if least == most else f"{least} to {most}"
+            raise GraphError("wrong number of inputs", got=count, expected=f"{bounds} ({names})")
+
+    def check_attrs(self, attrs: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return all attributes, checked and with defaults; raises GraphError."""
+        unknown = [key for key in attrs if key not in self.attributes]
+        if unknown:
+            known = ", ".join(self.attributes) or "none"
+            raise GraphError("unknown attribute", got=repr(unknown[0])[:80], expected=known)
+        checked = {}
+        for key, attribute in self.attributes.items():
+            value = attrs.get(key, attribute.default)
+            if value is REQUIRED:
+                raise GraphError(f"attribute '{key}' is missing", expected=attribute.kind)
+            try:
+                checked[key] = attribute.check(value)
+            except GraphError as error:
+                what = f"attribute '{key}': {error.what}"
+                raise GraphError(what, got=error.got, expected=error.expected) from None
+        return MappingProxyType(checked)
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}>"
+
+
+def _constant_shape(attrs: Mapping[str, Any], ins: Shapes, outs: Shapes) -> tuple[Shapes, Shapes]:
+    return ins, (attrs["value"].shape,)
+
+
+def _constant_dtype(attrs: Mapping[str, Any], ins: DTypes, outs: DTypes) -> tuple[DTypes, DTypes]:
+    return ins, (attrs["dtype"] or outs[0],)
+
+
+CONSTANT = Op(
+    "constant",
+    inputs=(),
+    attributes={
+        "value": Attribute("array", doc="the number or array"),
+        "dtype": Attribute("dtype", None, "None: a Python number, takes the dtype that it meets"),
+    },
+    shape=_constant_shape,
+    dtype=_constant_dtype,
+    leaf=True,
+    doc="""A fixed array. A Python number has no dtype of its own: ``x * 2`` keeps the dtype of x.""",
+)
+
+
+def as_value(operand: Operand) -> Value:
+    """A Value as it is; a Python number as a weak constant; a numpy array as a typed constant.
+
+    Raises GraphError for anything else.
+    """
+    if isinstance(operand, Value):
+        return operand
+    if isinstance(operand, bool | int | float):
+        attrs: dict[str, Any] = {"value": operand}
+    elif isinstance(operand, np.ndarray | np.generic):
+        attrs = {"value": operand, "dtype": as_dtype(operand.dtype)}
+    else:
+        raise GraphError(
+            "not something an op can take as an input",
+            node=user_line(),
+            got=type(operand).__name__,
+            expected="a value of the graph, a number or a numpy array",
+        )
+    return Value(CONSTANT.node((), attrs))

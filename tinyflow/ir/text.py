@@ -1,0 +1,195 @@
+"""Print a graph as text and read it back. Layer: ir.
+
+    %0 = placeholder(dtype=float32, shape=[?, 784]) "x"
+    %1 = variable(dtype=float32, shape=[784, 10]) "W"
+    %2 = matmul(%0, %1)  # float32[100, 10]
+    return %2
+
+``%2:1`` is output 1, ``%1@2`` a read after two writes, ``after %3`` a control dependency. Attributes
+equal to their default are left out. Inferred shapes and dtypes appear as comments when handed in.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from tinyflow.errors import GraphError
+from tinyflow.ir.graph import Graph
+from tinyflow.ir.node import Node, Value
+from tinyflow.ir.op import REQUIRED, Attribute, Op
+from tinyflow.types import Device, show_shape
+
+__all__ = ["decode_attr", "encode_attr", "parse", "text"]
+
+
+def text(graph: Graph, describe: Callable[[Value], str] | None = None) -> str:
+    """Print ``graph``; ``describe(value)`` may add a comment such as ``float32[100, 10]``."""
+    place = {node: index for index, node in enumerate(graph.nodes)}
+    lines = []
+    for node in graph.nodes:
+        args = [_read(value, place) for value in node.inputs]
+        args += [f"{key}={encode_attr(a, node.attrs[key])}" for key, a in _shown(node)]
+        line = f"%{place[node]} = {node.op.name}({', '.join(args)})"
+        if node.name:
+            line += " " + json.dumps(node.name)
+        if node.after:
+            line += " after " + ", ".join(f"%{place[n]}" for n in node.after)
+        if node.device:
+            line += f" on {node.device}"
+        if describe:
+            comment = ", ".join(filter(None, map(describe, node.outputs)))
+            line += f"  # {comment}" if comment else ""
+        lines.append(line)
+    lines.append("return " + ", ".join(_read(value, place) for value in graph.outputs))
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _shown(node: Node) -> list[tuple[str, Attribute]]:
+    def differs(key: str, attribute: Attribute) -> bool:
+        if attribute.default is REQUIRED:
+            return True
+        return attribute.kind == "array" or node.attrs[key] != attribute.default
+
+    return [(key, a) for key, a in node.op.attributes.items() if differs(key, a)]
+
+
+def _read(value: Value, place: Mapping[Node, int]) -> str:
+    index = f":{value.index}" if value.index else ""
+    return f"%{place[value.node]}{index}" + (f"@{value.version}" if value.version else "")
+
+
+def encode_attr(attribute: Attribute, value: Any) -> str:
+    """One attribute as text that ``decode_attr`` reads back to an equal value."""
+    if value is None:
+        return "None"
+    if attribute.kind == "shape":
+        return show_shape(value)
+    if attribute.kind == "dtype":
+        return str(value)
+    if attribute.kind == "graph":
+        return json.dumps(text(value))
+    if attribute.kind == "array":
+        listed = json.dumps(value.tolist())
+        weak = value.ndim == 0 and value.dtype.name in ("float64", "int64", "bool")
+        sizes = f", {list(value.shape)}" if value.size == 0 else ""  # [] alone loses (0, 3)
+        return listed if weak else f"{value.dtype.name}({listed}{sizes})"
+    return json.dumps(list(value) if isinstance(value, tuple) else value)
+
+
+def decode_attr(attribute: Attribute, source: str, ops: Mapping[str, Op]) -> Any:
+    """Read one attribute written by ``encode_attr``; raises GraphError."""
+    try:
+        if source == "None":
+            return attribute.check(None)
+        if attribute.kind == "dtype":
+            return attribute.check(source)
+        if attribute.kind == "graph":
+            return parse(json.loads(source), ops)
+        if attribute.kind == "array" and (match := re.fullmatch(r"(\w+)\((.*)\)", source, re.S)):
+            content = json.loads(f"[{match[2]}]")
+            array = np.array(content[0], match[1])
+            return attribute.check(array.reshape(content[1]) if len(content) > 1 else array)
+        if attribute.kind == "shape":
+            source = source.replace("?", "null")
+        return attribute.check(json.loads(source))
+    except (ValueError, TypeError, IndexError) as error:
+        raise GraphError(
+            "cannot read an attribute",
+            got=source[:80],
+            expected=f"a value of kind {attribute.kind}",
+        ) from error
+
+
+_LINE = re.compile(
+    r'%(?P<id>\d+) = (?P<op>\w+)\((?P<args>.*)\)(?: (?P<name>"(?:[^"\\]|\\.)*"))?'
+    r"(?: after (?P<after>%\d+(?:, %\d+)*))?(?: on (?P<device>\S+))?\s*(?:#.*)?"
+)
+_VALUE = re.compile(r"%(\d+)(?::(\d+))?(?:@(\d+))?")
+
+
+def parse(source: str, ops: Mapping[str, Op]) -> Graph:
+    """Read a graph printed by ``text``; ``ops`` maps op names to ops.
+
+    Raises GraphError naming the line: unknown op, use before definition, wrong attribute.
+    """
+    nodes: dict[str, Node] = {}
+    outputs: tuple[Value, ...] | None = None
+    for number, line in enumerate(source.splitlines(), 1):
+        line = line.strip()
+        if not line or line.startswith("#"):
+            continue
+        try:
+            if line.startswith("return"):
+                outputs = _values(line[6:], nodes)
+            else:
+                _parse_node(line, nodes, ops)
+        except GraphError as error:
+            raise GraphError(
+                f"line {number}: {error.what}",
+                got=error.got,
+                expected=error.expected,
+                fix=error.fix,
+            ) from None
+    if outputs is None:
+        raise GraphError("the text has no 'return' line")
+    return Graph(outputs)
+
+
+def _parse_node(line: str, nodes: dict[str, Node], ops: Mapping[str, Op]) -> None:
+    match = _LINE.fullmatch(line)
+    if not match:
+        raise GraphError("cannot read this", got=line[:80], expected='%N = op(...) "name"')
+    if match["op"] not in ops:
+        raise GraphError("unknown op", got=match["op"], expected="an op of the catalog")
+    op = ops[match["op"]]
+    inputs: list[Value] = []
+    attrs: dict[str, Any] = {}
+    for item in _split(match["args"]):
+        key, equals, value = item.partition("=")
+        if item.startswith("%"):
+            inputs += _values(item, nodes)
+        elif equals and key in op.attributes:
+            attrs[key] = decode_attr(op.attributes[key], value, ops)
+        else:
+            raise GraphError("unknown attribute", got=item[:80], expected=", ".join(op.attributes))
+    name = json.loads(match["name"]) if match["name"] else None
+    after = [v.node for v in _values(match["after"] or "", nodes)]
+    node = op.node(inputs, attrs, name=name, after=after, source="text")
+    if match["device"]:
+        device = Device.parse(match["device"])
+        node = Node(op, node.inputs, node.attrs, name, node.after, device, "text")
+    nodes[match["id"]] = node
+
+
+def _values(source: str, nodes: Mapping[str, Node]) -> tuple[Value, ...]:
+    found = []
+    for item in filter(None, (part.strip() for part in source.split(","))):
+        match = _VALUE.fullmatch(item)
+        if not match or match[1] not in nodes:
+            raise GraphError("not a value defined above", got=item[:80])
+        found.append(Value(nodes[match[1]], int(match[2] or 0), int(match[3] or 0)))
+    return tuple(found)
+
+
+def _split(args: str) -> list[str]:
+    """Split at commas outside brackets and strings."""
+    parts, depth, start, quoted, escaped = [], 0, 0, False, False
+    for position, char in enumerate(args):
+        if quoted:
+            quoted = char != '"' or escaped
+            escaped = char == "\\" and not escaped
+        elif char == '"':
+            quoted = True
+        elif char in "([":
+            depth += 1
+        elif char in ")]":
+            depth -= 1
+        elif char == "," and not depth:
+            parts.append(args[start:position].strip())
+            start = position + 1
+    return [part for part in [*parts, args[start:].strip()] if part]

@@ -1,0 +1,79 @@
+"""Invariants that hold before and after every pass, whoever wrote it. Layer: ir."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+
+from tinyflow.errors import GraphError
+from tinyflow.ir.graph import Graph
+from tinyflow.ir.node import Node, Value
+
+__all__ = ["verify"]
+
+
+def verify(graph: Graph, checked: Container[Node] = ()) -> None:
+    """Raise GraphError naming the node if ``graph`` is not well formed.
+
+    Arity and attributes fit each op; every value names an existing output; a variable name stands
+    for one node; only variables are mutated and carry versions; facts do not speak of values of
+    other graphs. Nodes in ``checked`` were verified before and are frozen, so they are skipped.
+    """
+    names: dict[str, Node] = {}
+    for node in graph.nodes:
+        if node.op.name == "variable":
+            _unique(names, node)
+        if node not in checked:
+            _verify_node(node)
+    for value in graph.outputs:
+        _verify_value(value, value.node)
+    _verify_facts(graph)
+
+
+def _verify_node(node: Node) -> None:
+    try:
+        node.op.check_arity(len(node.inputs))
+        node.op.check_attrs(node.attrs)
+    except GraphError as error:
+        raise error.at(node) from None
+    for position, value in enumerate(node.inputs):
+        _verify_value(value, node)
+        if position in node.op.mutates and value.node.op.name != "variable":
+            raise GraphError(
+                f"writes its input {position}", node=node, got=value, expected="a variable"
+            )
+
+
+def _verify_value(value: Value, reader: Node) -> None:
+    if not isinstance(value, Value) or not isinstance(value.node, Node):
+        raise GraphError("an input is not a value", node=reader, got=type(value).__name__)
+    if not 0 <= value.index < value.node.op.output_count(value.node.attrs):
+        raise GraphError(
+            "reads an output that does not exist",
+            node=reader,
+            got=f"output {value.index} of {value.node.where()}",
+            expected=f"0 to {value.node.op.output_count(value.node.attrs) - 1}",
+        )
+    if value.version and value.node.op.name != "variable":
+        raise GraphError("only variables have versions", node=reader, got=value)
+
+
+def _unique(names: dict[str, Node], node: Node) -> None:
+    if not node.name:
+        raise GraphError("a variable needs a name", node=node)
+    if names.setdefault(node.name, node) is not node:
+        raise GraphError(
+            "two variables share one name",
+            node=node,
+            expected="one node per variable name",
+            fix="A pass must keep leaves as they are; a program must choose another name.",
+        )
+
+
+def _verify_facts(graph: Graph) -> None:
+    nodes = set(graph.nodes)
+    for fact, content in graph.facts.items():
+        if not isinstance(content, dict):
+            continue
+        for key in content:
+            if isinstance(key, Value) and key.node not in nodes:
+                raise GraphError(f"stale fact '{fact.name}'", node=key.node, fix="Drop the fact.")

@@ -1,0 +1,181 @@
+"""Shapes, dtypes, devices: the words every layer shares. Layer: types.
+
+A shape is a tuple of sizes, each an ``int`` or ``None`` (not known yet); ``None`` in place of the
+tuple means that even the rank is not known. Zero is a size, never a sign for "unknown".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import numpy as np
+
+from tinyflow.errors import DTypeError, RunError, ShapeError
+
+__all__ = [
+    "DType",
+    "Device",
+    "Shape",
+    "as_dtype",
+    "as_shape",
+    "default_dtype",
+    "elements",
+    "is_static",
+    "promote",
+    "show_shape",
+    "unify_dim",
+    "unify_shape",
+]
+
+Shape = tuple[int | None, ...] | None
+
+
+class DType(Enum):
+    """Element type of a value. The members are exported as ``tf.float32`` and so on."""
+
+    bool = "bool"
+    int32 = "int32"
+    int64 = "int64"
+    float16 = "float16"
+    bfloat16 = "bfloat16"
+    float32 = "float32"
+    float64 = "float64"
+
+    @property
+    def is_floating(self) -> bool:  # type: ignore[valid-type]  # the member `bool` shadows it
+        """True for the real-valued dtypes: only these carry gradients."""
+        return "float" in self.value
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of one element."""
+        return {"bool": 1, "float16": 2, "bfloat16": 2, "int32": 4, "float32": 4}.get(self.value, 8)
+
+    @property
+    def numpy(self) -> np.dtype[Any]:
+        """The numpy dtype; raises DTypeError for bfloat16, which numpy does not have."""
+        if self is DType.bfloat16:
+            raise DTypeError("numpy has no bfloat16", fix="Cast to float32 before fetching.")
+        return np.dtype(self.value)
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+    def __repr__(self) -> str:
+        return str(self.value)
+
+
+_ORDER = tuple(DType)  # bool < int32 < int64 < float16 < bfloat16 < float32 < float64
+
+
+def as_dtype(value: object) -> DType:
+    """Turn a DType, a name such as "float32" or a numpy dtype into a DType.
+
+    Raises DTypeError naming the supported dtypes.
+    """
+    if isinstance(value, DType):
+        return value
+    name = value if isinstance(value, str) else str(np.dtype(value))  # type: ignore[call-overload]
+    try:
+        return DType(name)
+    except ValueError:
+        names = ", ".join(d.value for d in DType)
+        raise DTypeError("unsupported dtype", got=name, expected=f"one of {names}") from None
+
+
+def promote(*dtypes: DType) -> DType:
+    """The smallest dtype that holds all of them: bool < int < float; float16 with bfloat16 is float32.
+
+    An int with a float gives the float, as in numpy's and torch's value-free rules.
+    """
+    if {DType.float16, DType.bfloat16} <= set(dtypes):
+        dtypes = (*dtypes, DType.float32)
+    return max(dtypes, key=_ORDER.index)
+
+
+def default_dtype(array: np.ndarray[Any, Any]) -> DType:
+    """Dtype of a Python number that meets no other: float32, int32 or bool."""
+    return {"f": DType.float32, "i": DType.int32, "b": DType.bool}[array.dtype.kind]
+
+
+def as_shape(value: object) -> Shape:
+    """Check and normalise a shape given by a user: None, or a sequence of ints and Nones.
+
+    Raises ShapeError on a negative or non-integer size.
+    """
+    if value is None:
+        return None
+    dims = (value,) if isinstance(value, int | np.integer) else tuple(value)  # type: ignore[arg-type]
+    for dim in dims:
+        if dim is not None and (not isinstance(dim, int | np.integer) or dim < 0):
+            raise ShapeError("a size must be None or an integer >= 0", got=dims)
+    return tuple(None if dim is None else int(dim) for dim in dims)
+
+
+def is_static(shape: Shape) -> bool:
+    """True if rank and every size are known."""
+    return shape is not None and None not in shape
+
+
+def elements(shape: Shape) -> int:
+    """Number of elements of a static shape; raises ShapeError if a size is unknown."""
+    if shape is None or None in shape:
+        raise ShapeError("the number of elements is not known", got=show_shape(shape))
+    count = 1
+    for dim in shape:
+        count *= dim  # type: ignore[operator]
+    return count
+
+
+def show_shape(shape: Shape) -> str:
+    """Print a shape: ``[100, ?]``; ``[...]`` when the rank is unknown."""
+    if shape is None:
+        return "[...]"
+    return "[" + ", ".join("?" if dim is None else str(dim) for dim in shape) + "]"
+
+
+def unify_dim(a: int | None, b: int | None) -> int | None:
+    """The size that both stand for; raises ShapeError if they contradict."""
+    if a is None or b is None:
+        return b if a is None else a
+    if a != b:
+        raise ShapeError("sizes contradict", got=f"{a} and {b}", expected="equal sizes")
+    return a
+
+
+def unify_shape(a: Shape, b: Shape) -> Shape:
+    """What is known when both describe one value; raises ShapeError if they contradict.
+
+    >>> unify_shape((None, 784), (100, None))
+    (100, 784)
+    """
+    if a is None or b is None:
+        return b if a is None else a
+    if len(a) != len(b) or any(x is not None and y is not None and x != y for x, y in zip(a, b)):
+        raise ShapeError(
+            "shapes contradict", got=f"{show_shape(a)} and {show_shape(b)}", expected="equal shapes"
+        )
+    return tuple(y if x is None else x for x, y in zip(a, b))
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """Where a value lives: kind ("cpu", "gpu" or "numpy") and index."""
+
+    kind: str
+    index: int = 0
+
+    @staticmethod
+    def parse(text: str) -> Device:
+        """Read "cpu", "gpu", "gpu:1" or "numpy"; raises RunError with the known kinds."""
+        kind, _, index = text.partition(":")
+        if kind not in ("cpu", "gpu", "numpy") or (index and not index.isdecimal()):
+            raise RunError(
+                "unknown device", got=repr(text), expected="'cpu', 'gpu', 'gpu:N' or 'numpy'"
+            )
+        return Device(kind, int(index or 0))
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.index}" if self.kind == "gpu" else self.kind
