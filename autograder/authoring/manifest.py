@@ -56,6 +56,7 @@ class Homework:
     title: str
     order: int  # homeworks are released in this order; later bodies are stripped too
     tasks: tuple[Task, ...]
+    void: frozenset[str] = frozenset()  # hidden tests that no longer count, by name
 
     @property
     def points(self) -> float:
@@ -95,7 +96,8 @@ def _homework(path: Path, key: str, table: Mapping[str, Any]) -> Homework:
     try:
         tasks = [_task(path, key, name, t) for name, t in table["tasks"].items()]
         tasks.append(Task(INTEGRATION, "The whole", None, _buckets(path, key, table[INTEGRATION])))
-        return Homework(key, table["title"], int(table["order"]), tuple(tasks))
+        void = frozenset(str(name) for name in table.get("void", ()))
+        return Homework(key, table["title"], int(table["order"]), tuple(tasks), void)
     except KeyError as error:
         raise ManifestError(f"{path}: [{key}] lacks {error}") from error
 

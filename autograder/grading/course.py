@@ -80,7 +80,7 @@ class Course:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the one writer's lock of this course; raises CourseError if another grader has it."""
+        """Hold the lock of the one writer; raises CourseError if another grader has it."""
         path = self.private(self.kit) / "lock"
         with path.open("a") as handle:
             try:

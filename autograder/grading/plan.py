@@ -1,0 +1,164 @@
+"""What there is to grade, what is already known, and the road between. Layer: grading.
+
+``judge_all`` is the one way to an outcome: ``kit grade``, ``nbgrader autograde`` and the
+formgrader's button all come through here, so they cannot disagree.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from autograder.authoring.manifest import Homework
+from autograder.grading.course import Course, CourseError
+from autograder.grading.marks import uniform_outcome
+from autograder.grading.pool import JUDGE, Job, Pool, PoolSettings
+from autograder.grading.secrets import Keyring
+from autograder.grading.store import Identity, Journal, Store
+from autograder.intake import IntakeError, check, take
+from autograder.outcome import Outcome, State
+
+__all__ = ["Grader", "Judged", "Submission", "find_submissions"]
+
+Progress = Callable[[str, State], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """One collected file. ``problem`` says why it cannot be judged; ``ours`` whose fault it is."""
+
+    student: str
+    path: Path
+    sha256: str
+    problem: str | None = None
+    ours: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The outcomes of one run by student, what was new, and the judge's isolation report."""
+
+    outcomes: Mapping[str, Outcome]
+    fresh: frozenset[str]
+    before: Mapping[str, Outcome]  # what the regraded submissions had before
+    isolation: Mapping[str, Any] = field(default_factory=dict)
+
+
+def look(student: str, path: Path) -> Submission:
+    """Inspect one submitted file without running it; never raises for what the file is."""
+    try:
+        data = take(path)
+    except IntakeError as error:
+        digest = hashlib.sha256(f"refused:{error.reason}".encode()).hexdigest()
+        return Submission(student, path, digest, error.reason, error.ours)
+    digest = hashlib.sha256(data).hexdigest()
+    try:
+        check(data, path.name)
+    except IntakeError as error:
+        return Submission(student, path, digest, error.reason)
+    return Submission(student, path, digest)
+
+
+def find_submissions(course: Course, homework_id: str, student: str = "*") -> list[Submission]:
+    """Every collected submission, by student; raises CourseError when there is none."""
+    if not course.submitted.is_dir():
+        raise CourseError(
+            f"{course.submitted}: nothing collected yet; run: kit collect {homework_id} PATH"
+        )
+    students = sorted(p.name for p in course.submitted.iterdir() if student in ("*", p.name))
+    paths = {name: course.submission(homework_id, name) for name in students}
+    found = [look(name, path) for name, path in paths.items() if os.path.lexists(path)]
+    if not found:
+        who = "" if student == "*" else f" by {student!r}"
+        raise CourseError(
+            f"{course.submitted}: no submission of {homework_id}{who}; collect it first"
+        )
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Grader:
+    """Everything needed to bring submissions of one homework to outcomes."""
+
+    course: Course
+    homework: Homework
+    judge: str = JUDGE
+    require: str = "kernel"
+
+    def judge_all(
+        self,
+        submissions: Sequence[Submission],
+        *,
+        jobs: int = 1,
+        force: bool = False,
+        progress: Progress | None = None,
+    ) -> Judged:
+        """Judge what has no outcome yet (all of it with ``force``) and return every outcome.
+
+        Raises PoolError if no judge starts; a submission that no judge survives is held.
+        """
+        store = Store.open(self.course, self.homework.id)
+        journal = Journal.open(self.course)
+        report = progress or (lambda student, state: None)
+        outcomes = {s.student: self._refused(s) for s in submissions if s.problem is not None}
+        open_ones = [s for s in submissions if s.problem is None]
+        if not open_ones:
+            return Judged(outcomes, frozenset(), {})
+        with Pool(self._settings()) as pool:
+            before = _known(store, open_ones)
+            todo: list[Submission] = []
+            for submission in open_ones:
+                known = store.find(submission.student, submission.sha256, pool.identity)
+                if known is None or force:
+                    todo.append(submission)
+                else:
+                    outcomes[submission.student] = known
+            journal.write("run", homework=self.homework.id, todo=len(todo), jobs=jobs)
+            work = self._jobs(todo, store, pool.identity)
+            for verdict in pool.run(work, min(jobs, len(todo))):
+                outcome = verdict.outcome or self._held(verdict.job)
+                if verdict.outcome is not None:
+                    store.save(outcome)
+                else:
+                    journal.write("held", student=outcome.student, problem=verdict.problem)
+                outcomes[outcome.student] = outcome
+                report(outcome.student, State.PASSED if verdict.outcome else State.GRADER_ERROR)
+            for submission in todo:
+                if submission.student not in outcomes:
+                    outcomes[submission.student] = self._held(submission)
+            fresh = frozenset(submission.student for submission in todo)
+            return Judged(outcomes, fresh, before, pool.isolation)
+
+    def _settings(self) -> PoolSettings:
+        log = self.course.private(self.course.kit) / "judge.log"
+        return PoolSettings(self.homework.id, self.course.root, log, self.judge, self.require)
+
+    def _jobs(self, todo: Sequence[Submission], store: Store, identity: Identity) -> Iterator[Job]:
+        ring = Keyring.open(self.course)
+        for submission in todo:
+            known = store.find(submission.student, submission.sha256, identity)
+            k = ring.current if known is None else known.secret_index  # a replay keeps its inputs
+            try:
+                data = take(submission.path)
+            except IntakeError:
+                continue  # it changed after we looked: held below, and looked at again next time
+            sha256 = hashlib.sha256(data).hexdigest()
+            yield Job(submission.student, data, sha256, ring.secret(k), k)
+
+    def _refused(self, submission: Submission) -> Outcome:
+        state = State.GRADER_ERROR if submission.ours else State.MALFORMED
+        reason = f"the submitted file {submission.problem}"
+        return uniform_outcome(self.homework, submission.student, submission.sha256, state, reason)
+
+    def _held(self, job: Job | Submission) -> Outcome:
+        reason = "the grader could not judge this submission; your instructor will look at it"
+        return uniform_outcome(self.homework, job.student, job.sha256, State.GRADER_ERROR, reason)
+
+
+def _known(store: Store, submissions: Sequence[Submission]) -> dict[str, Outcome]:
+    found = {s.student: store.history(s.student, s.sha256) for s in submissions}
+    return {student: history[-1] for student, history in found.items() if history}
