@@ -1,0 +1,15 @@
+"""Random ops have no inputs, so nothing to differentiate by. Layer: adjoints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tinyflow import ops
+from tinyflow.adjoints.table import AdjointRule, NoGradient
+from tinyflow.ir import Op
+
+__all__ = ["RULES"]
+
+_DRAWN = NoGradient("the result is drawn, not computed from an input")
+
+RULES: Mapping[Op, AdjointRule] = {ops.normal: _DRAWN, ops.uniform: _DRAWN}
