@@ -74,8 +74,8 @@ def get_mnist(flatten: bool = False, onehot: bool = False, path: str | Path | No
     Args:
         flatten: images (n, 784) in place of (n, 1, 28, 28); float32 in [0, 1] in both cases.
         onehot: labels float32 (n, 10) in place of int64 (n,).
-        path: a full MNIST on disk: a folder with the four ``idx`` files as published (or gzipped), or
-            an ``.npz`` file with ``images`` and ``labels``, or with ``x_train``, ``y_train``,
+        path: a full MNIST on disk: a folder with the four ``idx`` files as published (or gzipped),
+            or an ``.npz`` file with ``images`` and ``labels``, or with ``x_train``, ``y_train``,
             ``x_test``, ``y_test``. None: the bundled subset, 4,000 to train and 1,000 to test.
 
     The training images come in a fixed shuffled order (so do the test images, unless the file has

@@ -45,8 +45,9 @@ def mul_adjoint(node: Node, dy: Value) -> tuple[Value | None, ...]:
     - x and y may be one value (x * x): return both adjoints; the caller adds them.
     - Never compute a number here: second derivatives are taken through the nodes that you build.
 
-    Example: x = [2, 3], y = [[5], [7]], dy = [[1, 1], [1, 1]] (x is repeated along the rows, y along
-    the columns) gives ∂L/∂x = [5 + 7, 5 + 7] = [12, 12] and ∂L/∂y = [[2 + 3], [2 + 3]] = [[5], [5]].
+    Example: x = [2, 3], y = [[5], [7]], dy = [[1, 1], [1, 1]] (x is repeated along the rows, y
+    along the columns) gives ∂L/∂x = [5 + 7, 5 + 7] = [12, 12] and
+    ∂L/∂y = [[2 + 3], [2 + 3]] = [[5], [5]].
 
     Source: Griewank and Walther 2008, table 3.3; the broadcast rule as in TensorFlow's _MulGrad.
     """
@@ -94,8 +95,8 @@ def pow_adjoint(node: Node, dy: Value) -> tuple[Value | None, ...]:
     ``ops.relu(x)`` is 0 exactly where x <= 0, ``ops.equal(a, 0.0)`` is a bool array and
     ``ops.cast_like(b, x)`` turns it into 0 and 1 of x's dtype.
 
-    Other helpers: ``ops.mul``, ``ops.pow``, ``ops.sub``, ``ops.add``, ``ops.log``, ``ops.sum_like``;
-    Python numbers are allowed as inputs and take the dtype of the other input.
+    Other helpers: ``ops.mul``, ``ops.pow``, ``ops.sub``, ``ops.add``, ``ops.log``,
+    ``ops.sum_like``; Python numbers are allowed as inputs and take the dtype of the other input.
 
     - ∂L/∂x is dy * y * x^(y - 1) everywhere: x ^ 2 has the derivative 2 x at negative x and 0 at
       x = 0; at x = 0 and y < 1 it is infinite or NaN, which is no error.
@@ -137,7 +138,7 @@ def sqrt_adjoint(node: Node, dy: Value) -> Adjoints:
 def tanh_adjoint(node: Node, dy: Value) -> tuple[Value | None, ...]:
     """Adjoint of the input of ``node``, which computes z = tanh(x) elementwise.
 
-    ``node.inputs`` is (x,), ``node.outputs`` is (z,), ``dy`` the adjoint of z. Return a tuple of one:
+    ``node.inputs`` is (x,), ``node.outputs`` (z,), ``dy`` the adjoint of z. Return a tuple of one:
 
         ∂L/∂x = dy * (1 - z^2)
 
@@ -160,13 +161,13 @@ def sigmoid_adjoint(node: Node, dy: Value) -> Adjoints:
 def relu_adjoint(node: Node, dy: Value) -> tuple[Value | None, ...]:
     """Adjoint of the input of ``node``, which computes z = max(x, 0) elementwise.
 
-    ``node.inputs`` is (x,), ``node.outputs`` is (z,), ``dy`` the adjoint of z. Return a tuple of one:
+    ``node.inputs`` is (x,), ``node.outputs`` (z,), ``dy`` the adjoint of z. Return a tuple of one:
 
         ∂L/∂x = dy where x > 0, else 0
 
-    in the shape and dtype of x. At x = 0, where there is no derivative, it is 0 by convention. z > 0
-    exactly where x > 0, so x need not be kept: ``ops.relu_grad(dy, z)`` is dy where z > 0, else 0.
-    ``ops.greater`` (a bool array), ``ops.cast_like`` and ``ops.mul`` do as well.
+    in the shape and dtype of x. At x = 0, where there is no derivative, it is 0 by convention.
+    z > 0 exactly where x > 0, so x need not be kept: ``ops.relu_grad(dy, z)`` is dy where z > 0,
+    else 0. ``ops.greater`` (a bool array), ``ops.cast_like`` and ``ops.mul`` do as well.
 
     Example: x = [-1, 0, 2], dy = [5, 6, 7] gives ∂L/∂x = [0, 0, 7].
 
@@ -181,7 +182,7 @@ def cast_adjoint(node: Node, dy: Value) -> Adjoints:
 
 
 def cast_like_adjoint(node: Node, dy: Value) -> Adjoints:
-    """z = x in the dtype of like  =>  dx = dy in the dtype of x; like is read for its dtype only."""
+    """z = x in the dtype of like  =>  dx = dy in the dtype of x; none to like."""
     return ops.cast_like(dy, node.inputs[0]), None
 
 

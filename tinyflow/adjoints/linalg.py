@@ -15,8 +15,8 @@ def matmul_adjoint(node: Node, dy: Value) -> tuple[Value | None, ...]:
     """Adjoints of both inputs of ``node``, which computes the matrix product z = A B.
 
     ``node.inputs`` is (x, y). ``node.attrs["transpose_a"]`` says whether A is x or x^T, and
-    ``node.attrs["transpose_b"]`` whether B is y or y^T. A (n, k), B (k, m), z and ``dy`` (n, m), all
-    floating and of rank 2. With neither transpose set, return (∂L/∂x, ∂L/∂y) with
+    ``node.attrs["transpose_b"]`` whether B is y or y^T. A (n, k), B (k, m), z and ``dy`` (n, m),
+    all floating and of rank 2. With neither transpose set, return (∂L/∂x, ∂L/∂y) with
 
         ∂L/∂x = dy B^T  (n, k)           ∂L/∂y = A^T dy  (k, m)
 
@@ -28,8 +28,8 @@ def matmul_adjoint(node: Node, dy: Value) -> tuple[Value | None, ...]:
     Matrix products do not broadcast: no ``sum_like`` is needed. No shape is known here, and square
     matrices hide a wrong transpose: test with n, k and m all different.
 
-    Example: x = [[1, 2, 3]] (1, 3), y = [[1, 0], [0, 1], [2, 2]] (3, 2), dy = [[10, 1]] (1, 2) gives
-    ∂L/∂x = dy y^T = [[10, 1, 22]] and ∂L/∂y = x^T dy = [[10, 1], [20, 2], [30, 3]].
+    Example: x = [[1, 2, 3]] (1, 3), y = [[1, 0], [0, 1], [2, 2]] (3, 2), dy = [[10, 1]] (1, 2)
+    gives ∂L/∂x = dy y^T = [[10, 1, 22]] and ∂L/∂y = x^T dy = [[10, 1], [20, 2], [30, 3]].
 
     Source: Giles, Collected matrix derivative results for forward and reverse mode algorithmic
     differentiation, 2008, section 2.2.2; TensorFlow's _MatMulGrad.

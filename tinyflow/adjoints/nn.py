@@ -42,7 +42,8 @@ def log_softmax_grad_adjoint(node: Node, dy: Value) -> Adjoints:
 
 
 def _total(x: Value, axis: int) -> Value:
-    return ops.reduce_sum(x, reduction_indices=(axis,), keepdims=True)  # type: ignore[no-any-return]
+    total: Value = ops.reduce_sum(x, reduction_indices=(axis,), keepdims=True)
+    return total
 
 
 def mean_sparse_softmax_cross_entropy_with_logits_adjoint(
@@ -69,8 +70,8 @@ def mean_sparse_softmax_cross_entropy_with_logits_adjoint(
     Example: logits = [[0, 0], [0, 0]], labels = [0, 1], dy = 4: p is 1/2 everywhere, so
     ∂L/∂logits = 4 * [[-1/2, 1/2], [1/2, -1/2]] / 2 = [[-1, 1], [1, -1]].
 
-    Source: Bridle, Probabilistic interpretation of feedforward classification network outputs, 1990;
-    TinyFlow's mean_sparse_softmax_cross_entropy_with_logits.
+    Source: Bridle, Probabilistic interpretation of feedforward classification network outputs,
+    1990; TinyFlow's mean_sparse_softmax_cross_entropy_with_logits.
     """
     logits, labels = node.inputs
     return ops.sparse_softmax_cross_entropy_grad(dy, logits, labels), None

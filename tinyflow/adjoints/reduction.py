@@ -19,15 +19,15 @@ def reduce_sum_adjoint(node: Node, dy: Value) -> tuple[Value | None, ...]:
     """Adjoint of the input of ``node``, which sums x along some axes.
 
     ``node.inputs`` is (x,). ``node.attrs["reduction_indices"]`` is a tuple of axes (negative ones
-    count from the end) or None for all; ``node.attrs["keepdims"]`` says whether the summed axes stay
-    as size 1. ``dy``, the adjoint of the sum, has the shape of the sum. Return a tuple of one:
+    count from the end) or None for all; ``node.attrs["keepdims"]`` says whether the summed axes
+    stay as size 1. ``dy``, the adjoint of the sum, has the shape of the sum. Return a tuple of one:
 
         ∂L/∂x[i, j, ...] = dy at the position into which x[i, j, ...] was summed
 
     in the shape of x: every element was added with weight 1, so each gets the whole adjoint.
 
-    ``ops.broadcast_like(dy, x, reduction_indices=..., keepdims=...)`` repeats ``dy`` to the shape of
-    x; with ``keepdims=False`` it first inserts the axes in ``reduction_indices`` (None: all) as
+    ``ops.broadcast_like(dy, x, reduction_indices=..., keepdims=...)`` repeats ``dy`` to the shape
+    of x; with ``keepdims=False`` it first inserts the axes in ``reduction_indices`` (None: all) as
     size 1. Pass both attributes on, or (3,) would be spread along the wrong axis of (3, 3). x is
     read for its shape only.
 
@@ -47,7 +47,7 @@ def reduce_mean_adjoint(node: Node, dy: Value) -> Adjoints:
 
 
 def reduce_max_adjoint(node: Node, dy: Value) -> Adjoints:
-    """z = max(x)  =>  dx = dy at the maximum, shared equally among ties (TensorFlow, torch.amax)."""
+    """z = max(x)  =>  dx = dy at the maximum, ties share equally (TensorFlow, torch.amax)."""
     x, z = node.inputs[0], node.outputs[0]
     chosen = ops.cast_like(ops.equal(x, ops.broadcast_like(z, x, **node.attrs)), dy)
     share = ops.div(dy, ops.reduce_sum(chosen, **node.attrs))

@@ -28,9 +28,9 @@ class NoGradient:
 class AdjointTable(Mapping[Op, AdjointRule]):
     """Gradient rules by op.
 
-    A rule is called as ``rule(node, dy)`` with the adjoint of the result of ``node`` (one ``dy`` per
-    result, None where nothing flows back) and returns one adjoint per input, None where no gradient
-    flows. It builds nodes; it never looks at a shape, since none is known yet.
+    A rule is called as ``rule(node, dy)`` with the adjoint of the result of ``node`` (one ``dy``
+    per result, None where nothing flows back) and returns one adjoint per input, None where no
+    gradient flows. It builds nodes; it never looks at a shape, since none is known yet.
     """
 
     def __init__(self, *parts: Mapping[Op, AdjointRule]) -> None:
