@@ -1,0 +1,26 @@
+"""Every op under its name, and ``OPS``, the catalog. Layer: ops.
+
+Star imports are for once meant (F403): the files below export op rows and nothing else.
+"""
+
+from tinyflow.ops import elementwise, layout, linalg, nn, random, reduction, state
+from tinyflow.ops.catalog import Catalog, catalog
+from tinyflow.ops.elementwise import *  # noqa: F403
+from tinyflow.ops.layout import *  # noqa: F403
+from tinyflow.ops.linalg import *  # noqa: F403
+from tinyflow.ops.nn import *  # noqa: F403
+from tinyflow.ops.random import *  # noqa: F403
+from tinyflow.ops.reduction import *  # noqa: F403
+from tinyflow.ops.rules import kernel_dtypes
+from tinyflow.ops.state import *  # noqa: F403
+
+OPS = catalog(state, random, elementwise, reduction, linalg, layout, nn)
+
+__all__ = ["OPS", "Catalog", "catalog", "kernel_dtypes"]
+__all__ += state.__all__
+__all__ += random.__all__
+__all__ += elementwise.__all__
+__all__ += reduction.__all__
+__all__ += linalg.__all__
+__all__ += layout.__all__
+__all__ += nn.__all__

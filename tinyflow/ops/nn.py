@@ -1,0 +1,158 @@
+"""Softmax and the losses made of it. Layer: ops.
+
+All are computed from x - max x, so that no exponential overflows: softmax(x) = softmax(x - c).
+"""
+
+from __future__ import annotations
+
+from tinyflow.errors import DTypeError, ShapeError
+from tinyflow.ir.op import Attribute, DTypes, Op, Shapes
+from tinyflow.ops.rules import FLOATING, Attrs, Family, normal_axes, same_shape, with_rank
+from tinyflow.types import DType, show_shape, unify_dim, unify_shape
+
+__all__ = [
+    "log_softmax",
+    "log_softmax_grad",
+    "mean_softmax_cross_entropy_with_logits",
+    "mean_sparse_softmax_cross_entropy_with_logits",
+    "softmax",
+    "softmax_cross_entropy_with_logits",
+    "softmax_grad",
+    "sparse_softmax_cross_entropy_grad",
+]
+
+_AXIS = {"axis": Attribute("int", -1, "the axis along which the probabilities sum to 1")}
+
+
+def _axis_shape(attrs: Attrs, ins: Shapes, outs: Shapes) -> tuple[Shapes, Shapes]:
+    """One shape, which has the axis."""
+    ins, outs = same_shape(attrs, ins, outs)
+    if ins[0] is not None:
+        normal_axes((attrs["axis"],), len(ins[0]))
+    return ins, outs
+
+
+softmax = Op(
+    "softmax",
+    inputs=("x",),
+    attributes=_AXIS,
+    shape=_axis_shape,
+    dtype=FLOATING,
+    doc="y = exp(x) / Σ exp(x), the sum over ``axis``.",
+)
+
+log_softmax = Op(
+    "log_softmax",
+    inputs=("x",),
+    attributes=_AXIS,
+    shape=_axis_shape,
+    dtype=FLOATING,
+    doc="y = x - ln Σ exp(x), the sum over ``axis``.",
+)
+
+softmax_grad = Op(
+    "softmax_grad",
+    inputs=("dy", "y"),
+    attributes=_AXIS,
+    shape=_axis_shape,
+    dtype=FLOATING,
+    doc="y = softmax(x)  =>  dx = y * (dy - Σ dy * y).",
+)
+
+log_softmax_grad = Op(
+    "log_softmax_grad",
+    inputs=("dy", "y"),
+    attributes=_AXIS,
+    shape=_axis_shape,
+    dtype=FLOATING,
+    doc="y = log_softmax(x)  =>  dx = dy - exp(y) * Σ dy.",
+)
+
+
+def _sparse_shape(logits: object, labels: object) -> Shapes:
+    """logits (n, c) and labels (n,): what is known of n."""
+    n, c = with_rank(logits, 2, "logits")  # type: ignore[arg-type]
+    (n2,) = with_rank(labels, 1, "labels")  # type: ignore[arg-type]
+    n = unify_dim(n, n2)
+    return (n, c), (n,)
+
+
+def _sparse_loss_shape(attrs: Attrs, ins: Shapes, outs: Shapes) -> tuple[Shapes, Shapes]:
+    """logits (n, c), labels (n,) -> ()."""
+    return _sparse_shape(*ins), (unify_shape((), outs[0]),)
+
+
+class _LabelledDType(Family):
+    """The labels are integers, or floats checked by the kernel; they take no part otherwise."""
+
+    __slots__ = ()
+
+    def __call__(self, attrs: Attrs, ins: DTypes, outs: DTypes) -> tuple[DTypes, DTypes]:
+        if ins[-1] is DType.bool:
+            expected = "an integer dtype, or floats without fraction"
+            raise DTypeError("labels are not class numbers", got=ins[-1], expected=expected)
+        return Family.__call__(self, attrs, ins, outs)
+
+
+mean_sparse_softmax_cross_entropy_with_logits = Op(
+    "mean_sparse_softmax_cross_entropy_with_logits",
+    inputs=("logits", "labels"),
+    shape=_sparse_loss_shape,
+    dtype=_LabelledDType(FLOATING.computes, decides=(0,)),
+    can_fail=True,
+    doc="""loss = -1/n Σᵢ log_softmax(logits)[i, labels[i]]. logits (n, c), labels (n,) class
+    numbers 0 to c - 1 (floats must have no fraction) -> (). Nan for n = 0.""",
+)
+
+
+def _sparse_grad_shape(attrs: Attrs, ins: Shapes, outs: Shapes) -> tuple[Shapes, Shapes]:
+    """dy (), logits (n, c), labels (n,) -> (n, c)."""
+    logits, labels = _sparse_shape(unify_shape(ins[1], outs[0]), ins[2])
+    return (unify_shape((), ins[0]), logits, labels), (logits,)
+
+
+sparse_softmax_cross_entropy_grad = Op(
+    "sparse_softmax_cross_entropy_grad",
+    inputs=("dy", "logits", "labels"),
+    shape=_sparse_grad_shape,
+    dtype=_LabelledDType(FLOATING.computes, decides=(0, 1)),
+    can_fail=True,
+    doc="""Adjoint of the mean sparse loss: dlogits = dy / n * (softmax(logits) - onehot(labels)).
+    dy (), logits (n, c), labels (n,) -> (n, c).""",
+)
+
+
+def _dense_shape(attrs: Attrs, ins: Shapes, outs: Shapes) -> tuple[Shapes, Shapes]:
+    """logits and labels (..., c) -> (...)."""
+    shape, rows = unify_shape(*ins), outs[0]
+    if rows is not None:
+        shape = unify_shape(shape, (*rows, None))
+    if shape is not None and not shape:
+        raise ShapeError("no classes", got=show_shape(shape), expected="rank 1 or more")
+    return (shape, shape), (shape if shape is None else shape[:-1],)
+
+
+softmax_cross_entropy_with_logits = Op(
+    "softmax_cross_entropy_with_logits",
+    inputs=("logits", "labels"),
+    shape=_dense_shape,
+    dtype=FLOATING,
+    doc="""loss = -Σ labels * log_softmax(logits) over the last axis. logits (n, c), labels (n, c)
+    probabilities -> (n,).""",
+)
+
+
+def _mean_dense_shape(attrs: Attrs, ins: Shapes, outs: Shapes) -> tuple[Shapes, Shapes]:
+    """logits and labels (..., c) -> ()."""
+    ins, _ = _dense_shape(attrs, ins, (None,))
+    return ins, (unify_shape((), outs[0]),)
+
+
+mean_softmax_cross_entropy_with_logits = Op(
+    "mean_softmax_cross_entropy_with_logits",
+    inputs=("logits", "labels"),
+    shape=_mean_dense_shape,
+    dtype=FLOATING,
+    doc="""loss = -1/n Σ labels * log_softmax(logits). logits (n, c), labels (n, c) probabilities ->
+    (). Nan for n = 0.""",
+)

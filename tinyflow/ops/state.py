@@ -1,0 +1,132 @@
+"""Leaves, and what reads and writes them. Layer: ops."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tinyflow.errors import DTypeError
+from tinyflow.ir.node import Value
+from tinyflow.ir.op import CONSTANT, Attribute, DTypes, Op, Operand, as_value
+from tinyflow.ops.rules import ANY, Attrs, Family, attribute_dtype, attribute_shape, same_shape
+from tinyflow.types import DType, Shape, as_dtype, default_dtype
+
+__all__ = [
+    "CONSTANT",
+    "assign",
+    "constant",
+    "group",
+    "identity",
+    "placeholder",
+    "stop_gradient",
+    "variable",
+]
+
+_LEAF = {
+    "dtype": Attribute("dtype", doc="element type"),
+    "shape": Attribute("shape", None, "None, or sizes of which some may be None"),
+}
+
+placeholder = Op(
+    "placeholder",
+    inputs=(),
+    attributes=_LEAF,
+    shape=attribute_shape,
+    dtype=attribute_dtype,
+    leaf=True,
+    doc="An input that every run is fed. What ``shape`` leaves open may be inferred.",
+)
+
+variable = Op(
+    "variable",
+    inputs=(),
+    attributes=_LEAF,
+    shape=attribute_shape,
+    dtype=attribute_dtype,
+    leaf=True,
+    doc="""State that lives in the session under the name of the node, from run to run. What
+    ``shape`` leaves open is inferred from its use: ``linear`` knows its weight from its input.""",
+)
+
+
+def constant(value: Operand | Sequence[Any], dtype: DType | str | None = None) -> Value:
+    """A constant node.
+
+    A number without ``dtype`` is weak: it takes the dtype that it meets. A list without ``dtype``
+    is bool, int32 or float32; an array keeps its own. Raises DTypeError for other contents.
+    """
+    if isinstance(value, Value) or (dtype is None and isinstance(value, bool | int | float)):
+        return as_value(value)
+    array = np.asarray(value)
+    if dtype is not None:
+        target = as_dtype(dtype)
+    else:
+        target = as_dtype(array.dtype)
+        if not isinstance(value, np.ndarray | np.generic):
+            target = default_dtype(array)
+    if target is not DType.bfloat16:  # numpy has none: the backend casts
+        array = array.astype(target.numpy)
+    return Value(CONSTANT.node((), {"value": array, "dtype": target}))
+
+
+class _AssignedDType(Family):
+    """The variable decides; the value is cast, but a fraction does not fit into an integer."""
+
+    __slots__ = ()
+
+    def __call__(self, attrs: Attrs, ins: DTypes, outs: DTypes) -> tuple[DTypes, DTypes]:
+        variable, value = ins
+        if variable and value and value.is_floating and not variable.is_floating:
+            raise DTypeError("cannot assign", got=value, expected=variable, fix="Cast the value.")
+        return Family.__call__(self, attrs, ins, outs)
+
+
+assign = Op(
+    "assign",
+    inputs=("variable", "value"),
+    shape=same_shape,
+    dtype=_AssignedDType(ANY.computes, decides=(0,), converts=(0, 1)),
+    mutates=frozenset({0}),
+    aliases=((0, 0),),
+    doc="Write ``value`` into ``variable``; the output is the variable after the write.",
+)
+
+
+def _group_shape(attrs: Attrs, ins: Sequence[Shape], outs: Sequence[Shape]) -> Any:
+    return ins, ((),)
+
+
+def _group_dtype(attrs: Attrs, ins: DTypes, outs: DTypes) -> tuple[DTypes, DTypes]:
+    return ins, (DType.bool,)
+
+
+group = Op(
+    "group",
+    inputs=(),
+    shape=_group_shape,
+    dtype=_group_dtype,
+    doc="""Run the nodes in ``after``: ``group(after=(a, b))``. Its value, a bool scalar, means
+    nothing; a session fetches it as None.""",
+)
+
+identity = Op(
+    "identity",
+    inputs=("x",),
+    shape=same_shape,
+    dtype=ANY,
+    inplace=((0, 0),),
+    expr="x",
+    doc="y = x, a copy: the value of a variable before a later write.",
+)
+
+stop_gradient = Op(
+    "stop_gradient",
+    inputs=("x",),
+    shape=same_shape,
+    dtype=ANY,
+    inplace=((0, 0),),
+    expr="x",
+    doc="y = x, through which no gradient flows.",
+)
