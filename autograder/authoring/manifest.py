@@ -9,21 +9,30 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-__all__ = ["INTEGRATION", "Homework", "ManifestError", "Task", "load_homework", "load_manifest"]
+__all__ = [
+    "INTEGRATION",
+    "Homework",
+    "ManifestError",
+    "Task",
+    "load_homework",
+    "load_manifest",
+    "withheld_functions",
+]
 
 INTEGRATION = "integration"
 
 
 class ManifestError(ValueError):
-    """The manifest is unreadable or contradicts itself; the message names the file and the entry."""
+    """The manifest is unreadable or contradicts itself; the message names file and entry."""
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One graded function. ``function`` is "module:name"; ``buckets`` maps an idea to its points."""
+    """One graded function "module:name"; ``buckets`` maps an idea to its points."""
 
     name: str
     title: str
@@ -57,6 +66,7 @@ class Homework:
     order: int  # homeworks are released in this order; later bodies are stripped too
     tasks: tuple[Task, ...]
     void: frozenset[str] = frozenset()  # hidden tests that no longer count, by name
+    closes: datetime | None = None  # accepts work until then; None: until someone says otherwise
 
     @property
     def points(self) -> float:
@@ -80,6 +90,9 @@ def load_manifest(path: Path) -> dict[str, Homework]:
         raise ManifestError(f"{path}: no such file; run inside the course folder") from error
     except tomllib.TOMLDecodeError as error:
         raise ManifestError(f"{path}: not valid TOML: {error}") from error
+    planned = raw.pop("planned", {})
+    if repeated := planned.keys() & raw.keys():
+        raise ManifestError(f"{path}: {sorted(repeated)[0]} is both planned and written; drop one")
     homeworks = [_homework(path, key, table) for key, table in raw.items()]
     return {h.id: h for h in sorted(homeworks, key=lambda h: h.order)}
 
@@ -92,12 +105,38 @@ def load_homework(root: Path, homework_id: str) -> Homework:
     return manifest[homework_id]
 
 
+def withheld_functions(root: Path, homework: Homework) -> tuple[str, ...]:
+    """Functions "module:name" whose bodies a release of ``homework`` must not contain.
+
+    They are the tasks of this homework and of all later ones, planned ones included. A name
+    "module:*" stands for a whole module.
+    """
+    path = root / "course" / "manifest.toml"
+    later = [hw for hw in load_manifest(path).values() if hw.order >= homework.order]
+    tasks = [task.function for hw in later for task in hw.tasks if task.function is not None]
+    planned = tomllib.loads(path.read_text(encoding="utf-8")).get("planned", {})
+    for key, table in planned.items():
+        try:
+            if table["order"] >= homework.order:
+                tasks += [str(name) for name in table["functions"]]
+        except KeyError as error:
+            raise ManifestError(f"{path}: [planned.{key}] lacks {error}") from error
+    return tuple(dict.fromkeys(tasks))
+
+
 def _homework(path: Path, key: str, table: Mapping[str, Any]) -> Homework:
     try:
         tasks = [_task(path, key, name, t) for name, t in table["tasks"].items()]
         tasks.append(Task(INTEGRATION, "The whole", None, _buckets(path, key, table[INTEGRATION])))
         void = frozenset(str(name) for name in table.get("void", ()))
-        return Homework(key, table["title"], int(table["order"]), tuple(tasks), void)
+        closes = table.get("closes")
+        if closes is not None and not (isinstance(closes, datetime) and closes.tzinfo):
+            raise ManifestError(
+                f"{path}: [{key}] closes = {closes!r}; expected a date, a time and an offset, "
+                "such as 2026-11-01T23:59:00Z"
+            )
+        order = int(table["order"])
+        return Homework(key, table["title"], order, tuple(tasks), void, closes)
     except KeyError as error:
         raise ManifestError(f"{path}: [{key}] lacks {error}") from error
 
