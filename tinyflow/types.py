@@ -30,6 +30,7 @@ __all__ = [
 ]
 
 Shape = tuple[int | None, ...] | None
+_Truth = bool  # DType has a member of that name
 
 
 class DType(Enum):
@@ -44,9 +45,9 @@ class DType(Enum):
     float64 = "float64"
 
     @property
-    def is_floating(self) -> bool:  # type: ignore[valid-type]  # the member `bool` shadows it
+    def is_floating(self) -> _Truth:
         """True for the real-valued dtypes: only these carry gradients."""
-        return "float" in self.value
+        return "float" in str(self.value)
 
     @property
     def itemsize(self) -> int:
@@ -58,7 +59,7 @@ class DType(Enum):
         """The numpy dtype; raises DTypeError for bfloat16, which numpy does not have."""
         if self is DType.bfloat16:
             raise DTypeError("numpy has no bfloat16", fix="Cast to float32 before fetching.")
-        return np.dtype(self.value)
+        return np.dtype(str(self.value))
 
     def __str__(self) -> str:
         return str(self.value)
@@ -86,9 +87,9 @@ def as_dtype(value: object) -> DType:
 
 
 def promote(*dtypes: DType) -> DType:
-    """The smallest dtype that holds all of them: bool < int < float; float16 with bfloat16 is float32.
+    """The smallest dtype that holds all of them: bool < int < float.
 
-    An int with a float gives the float, as in numpy's and torch's value-free rules.
+    An int with a float gives the float, whatever their sizes; float16 with bfloat16 gives float32.
     """
     if {DType.float16, DType.bfloat16} <= set(dtypes):
         dtypes = (*dtypes, DType.float32)

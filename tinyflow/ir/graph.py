@@ -1,4 +1,4 @@
-"""Graph: outputs, the nodes they need in topological order, and what passes found out. Layer: ir."""
+"""Graph: outputs, the nodes they need in topological order, and facts about them. Layer: ir."""
 
 from __future__ import annotations
 
@@ -73,8 +73,14 @@ class Graph:
         return f"<graph of {len(self.nodes)} nodes, {len(self.outputs)} outputs>"
 
 
-def topological_order(roots: Iterable[Node]) -> tuple[Node, ...]:
-    """Nodes reachable from ``roots``, every node after its inputs and ``after`` nodes.
+def _needs(node: Node) -> list[Node]:
+    return [value.node for value in node.inputs] + list(node.after)
+
+
+def topological_order(
+    roots: Iterable[Node], needs: Callable[[Node], Iterable[Node]] = _needs
+) -> tuple[Node, ...]:
+    """Nodes reachable from ``roots``, every node after those it ``needs`` (inputs and ``after``).
 
     Iterative depth-first post-order (a chain of 50,000 nodes works); each node once.
     Raises GraphError if the graph has a cycle, naming a node on it.
@@ -83,16 +89,16 @@ def topological_order(roots: Iterable[Node]) -> tuple[Node, ...]:
     done: set[Node] = set()
     open_: set[Node] = set()
     for root in roots:
-        stack = [(root, iter(_needs(root)))] if root not in done else []
+        stack = [(root, iter(needs(root)))] if root not in done else []
         open_.update(node for node, _ in stack)
         while stack:
-            node, needs = stack[-1]
-            for need in needs:
+            node, pending = stack[-1]
+            for need in pending:
                 if need in open_:
                     raise GraphError("the graph has a cycle", node=need, fix="Break the loop here.")
                 if need not in done:
                     open_.add(need)
-                    stack.append((need, iter(_needs(need))))
+                    stack.append((need, iter(needs(need))))
                     break
             else:
                 stack.pop()
@@ -100,10 +106,6 @@ def topological_order(roots: Iterable[Node]) -> tuple[Node, ...]:
                 done.add(node)
                 order.append(node)
     return tuple(order)
-
-
-def _needs(node: Node) -> list[Node]:
-    return [value.node for value in node.inputs] + list(node.after)
 
 
 def users(graph: Graph) -> dict[Value, tuple[tuple[Node, int], ...]]:

@@ -1,7 +1,7 @@
 """Save and load graphs in NNVM's JSON layout. Layer: ir.
 
 ``nodes`` (op, name, inputs, attrs as strings, control_deps), ``arg_nodes`` (ids of leaves),
-``heads``, ``node_row_ptr``; an entry is ``[node, index, version]``. Source: nnvm/src/pass/saveload_json.cc.
+``heads``, ``node_row_ptr``; an entry is ``[node, index, version]``. Source: NNVM, SaveJSON pass.
 A leaf has op "null", as in NNVM; which leaf it is stands in its attribute ``tinyflow_leaf``.
 """
 

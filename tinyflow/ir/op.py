@@ -226,7 +226,7 @@ CONSTANT = Op(
     shape=_constant_shape,
     dtype=_constant_dtype,
     leaf=True,
-    doc="""A fixed array. A Python number has no dtype of its own: ``x * 2`` keeps the dtype of x.""",
+    doc="A fixed array. A Python number has no dtype of its own: ``x * 2`` keeps the dtype of x.",
 )
 
 

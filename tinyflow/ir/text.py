@@ -5,8 +5,8 @@
     %2 = matmul(%0, %1)  # float32[100, 10]
     return %2
 
-``%2:1`` is output 1, ``%1@2`` a read after two writes, ``after %3`` a control dependency. Attributes
-equal to their default are left out. Inferred shapes and dtypes appear as comments when handed in.
+``%2:1`` is output 1, ``%1@2`` a read after two writes, ``after %3`` a control dependency.
+Attributes equal to their default are left out. Inferred types appear as comments when handed in.
 """
 
 from __future__ import annotations

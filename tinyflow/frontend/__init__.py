@@ -1,0 +1,1 @@
+"""Front ends: user languages that build graphs."""

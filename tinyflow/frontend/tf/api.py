@@ -1,0 +1,349 @@
+"""The functions under ``tf.``: TensorFlow 1 names, as TinyFlow had them. Layer: frontend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinyflow import ops
+from tinyflow.errors import GraphError
+from tinyflow.frontend.tf.scope import current_scope
+from tinyflow.frontend.tf.tensor import Like, Tensor, Variable, apply, unwrap, wrap
+from tinyflow.ir import Graph, Node, Value
+from tinyflow.passes import KNOWN_SHAPES, SHAPES, infer
+from tinyflow.passes.gradient import gradient as reference_gradient
+from tinyflow.types import DType, Shape, as_dtype, as_shape, show_shape
+
+__all__ = [
+    "add", "argmax", "assign", "broadcast_to", "cast", "constant", "div", "equal", "exp",
+    "global_variables_initializer", "gradients", "greater", "group", "identity",
+    "infer_variable_shapes", "initialize_all_variables", "log", "matmul", "mul", "multiply",
+    "negative", "normal", "ones", "ones_like", "placeholder", "pow", "random_normal",
+    "random_uniform", "reduce_max", "reduce_mean", "reduce_sum", "reshape", "sigmoid", "sqrt",
+    "square", "stop_gradient", "sub", "subtract", "tanh", "trainable_variables", "transpose",
+    "uniform", "zeros", "zeros_like",
+]  # fmt: skip
+
+GradientPass = Callable[[Graph, Sequence[Value], Sequence[Value] | None], Graph]
+
+
+def placeholder(dtype: DType | str, shape: object = None, name: str | None = None) -> Tensor:
+    """An input that each run feeds. ``shape`` may be left out or hold None for unknown sizes."""
+    name = current_scope().unique_name(name or "placeholder")
+    return Tensor(ops.placeholder(dtype=as_dtype(dtype), shape=as_shape(shape), name=name))
+
+
+def constant(value: Like, dtype: DType | str | None = None, name: str | None = None) -> Tensor:
+    """A fixed array; a plain number takes the dtype that it meets."""
+    return Tensor(ops.constant(value.value if isinstance(value, Tensor) else value, dtype))
+
+
+def zeros(shape: object, dtype: DType | str = DType.float32, name: str | None = None) -> Tensor:
+    """An array of zeros of this shape."""
+    return apply(ops.zeros, shape=shape, dtype=as_dtype(dtype), name=name)
+
+
+def ones(shape: object, dtype: DType | str = DType.float32, name: str | None = None) -> Tensor:
+    """An array of ones of this shape."""
+    return apply(ops.ones, shape=shape, dtype=as_dtype(dtype), name=name)
+
+
+def zeros_like(x: Like, name: str | None = None) -> Tensor:
+    """Zeros of the shape and dtype of ``x``."""
+    return apply(ops.zeros_like, x, name=name)
+
+
+def ones_like(x: Like, name: str | None = None) -> Tensor:
+    """Ones of the shape and dtype of ``x``."""
+    return apply(ops.ones_like, x, name=name)
+
+
+def normal(
+    shape: object,
+    stdev: float = 1.0,
+    mean: float = 0.0,
+    dtype: DType | str = DType.float32,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """Normal random numbers, new ones in every run; the session's seed makes them repeatable."""
+    seed = current_scope().next_seed() if seed is None else seed
+    attrs = {"shape": shape, "stdev": stdev, "mean": mean, "dtype": as_dtype(dtype), "seed": seed}
+    return apply(ops.normal, name=name, **attrs)
+
+
+def random_normal(
+    shape: object,
+    mean: float = 0.0,
+    stddev: float = 1.0,
+    dtype: DType | str = DType.float32,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """TensorFlow's name and argument order for :func:`normal`."""
+    return normal(shape, stddev, mean, dtype, seed, name)
+
+
+def uniform(
+    shape: object,
+    low: float = 0.0,
+    high: float = 1.0,
+    dtype: DType | str = DType.float32,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """Uniform random numbers in [low, high), new ones in every run."""
+    seed = current_scope().next_seed() if seed is None else seed
+    attrs = {"shape": shape, "low": low, "high": high, "dtype": as_dtype(dtype), "seed": seed}
+    return apply(ops.uniform, name=name, **attrs)
+
+
+random_uniform = uniform
+
+
+def add(x: Like, y: Like, name: str | None = None) -> Tensor:
+    """x + y, broadcasting as numpy does."""
+    return apply(ops.add, x, y, name=name)
+
+
+def subtract(x: Like, y: Like, name: str | None = None) -> Tensor:
+    """x - y, broadcasting as numpy does."""
+    return apply(ops.sub, x, y, name=name)
+
+
+def multiply(x: Like, y: Like, name: str | None = None) -> Tensor:
+    """x * y elementwise, broadcasting as numpy does."""
+    return apply(ops.mul, x, y, name=name)
+
+
+def div(x: Like, y: Like, name: str | None = None) -> Tensor:
+    """x / y elementwise; integers divide to float32."""
+    return apply(ops.div, x, y, name=name)
+
+
+def pow(x: Like, y: Like, name: str | None = None) -> Tensor:
+    """x to the power y elementwise."""
+    return apply(ops.pow, x, y, name=name)
+
+
+sub, mul = subtract, multiply
+
+
+def negative(x: Like, name: str | None = None) -> Tensor:
+    """-x."""
+    return apply(ops.neg, x, name=name)
+
+
+def square(x: Like, name: str | None = None) -> Tensor:
+    """x * x."""
+    return apply(ops.mul, x, x, name=name)
+
+
+def exp(x: Like, name: str | None = None) -> Tensor:
+    """e to the power x elementwise."""
+    return apply(ops.exp, x, name=name)
+
+
+def log(x: Like, name: str | None = None) -> Tensor:
+    """Natural logarithm elementwise."""
+    return apply(ops.log, x, name=name)
+
+
+def sqrt(x: Like, name: str | None = None) -> Tensor:
+    """Square root elementwise."""
+    return apply(ops.sqrt, x, name=name)
+
+
+def tanh(x: Like, name: str | None = None) -> Tensor:
+    """Hyperbolic tangent elementwise."""
+    return apply(ops.tanh, x, name=name)
+
+
+def sigmoid(x: Like, name: str | None = None) -> Tensor:
+    """1 / (1 + exp(-x)) elementwise."""
+    return apply(ops.sigmoid, x, name=name)
+
+
+def equal(x: Like, y: Like, name: str | None = None) -> Tensor:
+    """x == y elementwise, as bool."""
+    return apply(ops.equal, x, y, name=name)
+
+
+def greater(x: Like, y: Like, name: str | None = None) -> Tensor:
+    """x > y elementwise, as bool."""
+    return apply(ops.greater, x, y, name=name)
+
+
+def cast(x: Like, dtype: DType | str, name: str | None = None) -> Tensor:
+    """x with another dtype."""
+    return apply(ops.cast, x, dtype=as_dtype(dtype), name=name)
+
+
+def matmul(
+    a: Like,
+    b: Like,
+    transpose_a: bool = False,
+    transpose_b: bool = False,
+    name: str | None = None,
+) -> Tensor:
+    """Matrix product (n, k) x (k, m) -> (n, m), of transposed operands if asked."""
+    return apply(ops.matmul, a, b, transpose_a=transpose_a, transpose_b=transpose_b, name=name)
+
+
+def _axes(axis: Any, reduction_indices: Any) -> Any:
+    if axis is not None and reduction_indices is not None:
+        raise GraphError("axis and reduction_indices mean the same", fix="Give one of them.")
+    return reduction_indices if axis is None else axis
+
+
+def reduce_sum(
+    x: Like,
+    axis: Any = None,
+    keepdims: bool = False,
+    name: str | None = None,
+    reduction_indices: Any = None,
+) -> Tensor:
+    """Sum over the axes (all by default)."""
+    axes = _axes(axis, reduction_indices)
+    return apply(ops.reduce_sum, x, reduction_indices=axes, keepdims=keepdims, name=name)
+
+
+def reduce_mean(
+    x: Like,
+    axis: Any = None,
+    keepdims: bool = False,
+    name: str | None = None,
+    reduction_indices: Any = None,
+) -> Tensor:
+    """Mean over the axes (all by default); of bools the share of True."""
+    axes = _axes(axis, reduction_indices)
+    return apply(ops.reduce_mean, x, reduction_indices=axes, keepdims=keepdims, name=name)
+
+
+def reduce_max(
+    x: Like,
+    axis: Any = None,
+    keepdims: bool = False,
+    name: str | None = None,
+    reduction_indices: Any = None,
+) -> Tensor:
+    """Maximum over the axes (all by default)."""
+    axes = _axes(axis, reduction_indices)
+    return apply(ops.reduce_max, x, reduction_indices=axes, keepdims=keepdims, name=name)
+
+
+def argmax(x: Like, axis: int = 0, name: str | None = None) -> Tensor:
+    """Position of the largest element along ``axis``, int64."""
+    return apply(ops.argmax, x, axis=axis, name=name)
+
+
+def reshape(x: Like, shape: object, name: str | None = None) -> Tensor:
+    """The same elements under another shape; one size may be -1."""
+    return apply(ops.reshape, x, shape=shape, name=name)
+
+
+def transpose(x: Like, perm: Sequence[int] | None = None, name: str | None = None) -> Tensor:
+    """Axes in another order; reversed if ``perm`` is None."""
+    return apply(ops.transpose, x, perm=perm, name=name)
+
+
+def broadcast_to(x: Like, shape: object, name: str | None = None) -> Tensor:
+    """x repeated to ``shape`` as numpy broadcasts."""
+    return apply(ops.broadcast_to, x, shape=shape, name=name)
+
+
+def identity(x: Like, name: str | None = None) -> Tensor:
+    """A copy of x; of a variable, its content before any later write."""
+    return apply(ops.identity, x, name=name)
+
+
+def stop_gradient(x: Like, name: str | None = None) -> Tensor:
+    """x, through which no gradient flows."""
+    return apply(ops.stop_gradient, x, name=name)
+
+
+def assign(variable: Tensor, value: Like) -> Tensor:
+    """Write ``value`` into a variable when run; the result is the new content."""
+    if not isinstance(variable, Variable):
+        raise GraphError(
+            "only a variable can be assigned", node=variable.value.node, expected="a tf.Variable"
+        )
+    return variable.assign(value)
+
+
+def group(*inputs: Tensor, name: str | None = None) -> Tensor:
+    """Run all inputs; fetches None."""
+    nodes = [tensor.value.node for tensor in inputs]
+    return Tensor(ops.group(after=nodes, name=name))
+
+
+def initialize_all_variables() -> Tensor:
+    """Run the initialisers of all variables made so far."""
+    after = [value.node for value in current_scope().initialisers]
+    return Tensor(ops.group(after=after, name="init"))
+
+
+global_variables_initializer = initialize_all_variables
+
+
+def trainable_variables() -> list[Variable]:
+    """The variables that ``minimize`` updates, in the order they were made."""
+    scope = current_scope()
+    return [Variable.of(node) for node in scope.versions if node not in scope.untrained]
+
+
+def gradients(
+    ys: Tensor | Sequence[Tensor],
+    xs: Tensor | Sequence[Tensor],
+    grad_ys: Tensor | Sequence[Tensor] | None = None,
+    *,
+    gradient: GradientPass = reference_gradient,
+) -> list[Tensor]:
+    """Gradients of the sum of ``ys`` with respect to each x, as tensors shaped like the xs.
+
+    ``gradient`` is the pass that builds them: hand in your own. Raises GradientError if no y
+    depends on an x.
+    """
+    targets, sources = [unwrap(y) for y in _list(ys)], [unwrap(x) for x in _list(xs)]
+    upstream = None if grad_ys is None else [unwrap(dy) for dy in _list(grad_ys)]
+    made = gradient(Graph(tuple(targets)), sources, upstream)
+    return [wrap(value) for value in made.outputs]
+
+
+def _list(tensors: Tensor | Sequence[Tensor]) -> list[Tensor]:
+    return list(tensors) if isinstance(tensors, list | tuple) else [tensors]  # type: ignore[list-item]
+
+
+def infer_variable_shapes(
+    net: Tensor | Sequence[Tensor], feed_dict: Mapping[Tensor, Any]
+) -> Iterator[tuple[Variable, str, tuple[int, ...]]]:
+    """Infer the shape of every variable below ``net`` from the shapes of the feeds.
+
+    ``feed_dict`` maps placeholders to shapes (or arrays). Yields (variable, name, shape). Raises
+    GraphError for a variable whose shape does not follow from them.
+    """
+    known = {unwrap(tensor): _feed_shape(given) for tensor, given in feed_dict.items()}
+    graph = Graph(tuple(unwrap(tensor) for tensor in _list(net)))
+    present = set(graph.nodes)
+    facts = {value: shape for value, shape in known.items() if value.node in present}
+    shapes = infer(graph.with_fact(KNOWN_SHAPES, facts)).fact(SHAPES)
+    for node in graph.nodes:
+        if node.op.name == "variable":
+            yield Variable.of(node), node.name or "", _complete(node, shapes[Value(node)])
+
+
+def _feed_shape(given: Any) -> Shape:
+    return given.shape if isinstance(given, np.ndarray) else as_shape(given)
+
+
+def _complete(node: Node, shape: Shape) -> tuple[int, ...]:
+    if shape is None or None in shape:
+        raise GraphError(
+            "the shape of this variable does not follow from the feeds",
+            node=node,
+            got=show_shape(shape),
+            fix="Give the shape of every placeholder in feed_dict.",
+        )
+    return shape  # type: ignore[return-value]

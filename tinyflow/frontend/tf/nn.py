@@ -1,0 +1,97 @@
+"""``tf.nn``: layers and losses. Layer: frontend."""
+
+from __future__ import annotations
+
+from tinyflow import ops
+from tinyflow.frontend.tf.scope import current_scope
+from tinyflow.frontend.tf.tensor import Like, Tensor, Variable, apply
+
+__all__ = [
+    "bias_add",
+    "linear",
+    "log_softmax",
+    "mean_softmax_cross_entropy_with_logits",
+    "mean_sparse_softmax_cross_entropy_with_logits",
+    "relu",
+    "sigmoid",
+    "softmax",
+    "softmax_cross_entropy_with_logits",
+    "tanh",
+]
+
+
+def linear(
+    x: Like,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    num_hidden: int | None = None,
+    no_bias: bool = True,
+    name: str | None = None,
+) -> Tensor:
+    """x (n, k) -> x @ weight.T + bias, shape (n, num_hidden).
+
+    Weight (num_hidden, k) and, unless ``no_bias``, bias (num_hidden,) are created as
+    ``<name>_weight`` and ``<name>_bias`` when they are not given; k is inferred.
+    """
+    name = current_scope().unique_name(name or "linear")
+    if weight is None:
+        weight = Variable.implicit(f"{name}_weight", (num_hidden, None))
+    if bias is None and not no_bias:
+        bias = Variable.implicit(f"{name}_bias", (num_hidden,))
+    inputs = (x, weight) if bias is None else (x, weight, bias)
+    return apply(ops.linear, *inputs, name=name)
+
+
+def bias_add(x: Like, bias: Like, name: str | None = None) -> Tensor:
+    """x (..., c) + bias (c,)."""
+    return apply(ops.add, x, bias, name=name)
+
+
+def relu(x: Like, name: str | None = None) -> Tensor:
+    """max(x, 0) elementwise."""
+    return apply(ops.relu, x, name=name)
+
+
+def tanh(x: Like, name: str | None = None) -> Tensor:
+    """Hyperbolic tangent elementwise."""
+    return apply(ops.tanh, x, name=name)
+
+
+def sigmoid(x: Like, name: str | None = None) -> Tensor:
+    """1 / (1 + exp(-x)) elementwise."""
+    return apply(ops.sigmoid, x, name=name)
+
+
+def softmax(x: Like, axis: int = -1, name: str | None = None) -> Tensor:
+    """exp(x) / sum(exp(x)) along ``axis``."""
+    return apply(ops.softmax, x, axis=axis, name=name)
+
+
+def log_softmax(x: Like, axis: int = -1, name: str | None = None) -> Tensor:
+    """x - log(sum(exp(x))) along ``axis``."""
+    return apply(ops.log_softmax, x, axis=axis, name=name)
+
+
+def mean_sparse_softmax_cross_entropy_with_logits(
+    logits: Like, labels: Like, name: str | None = None
+) -> Tensor:
+    """Mean over n of -log softmax(logits)[label]; logits (n, c), labels (n,) class numbers.
+
+    Float labels are accepted if they hold whole numbers, as TinyFlow's examples feed them.
+    """
+    op = ops.mean_sparse_softmax_cross_entropy_with_logits
+    return apply(op, logits, labels, name=name)
+
+
+def softmax_cross_entropy_with_logits(
+    logits: Like, labels: Like, name: str | None = None
+) -> Tensor:
+    """-sum(labels * log softmax(logits)) per row; both (n, c) -> (n,)."""
+    return apply(ops.softmax_cross_entropy_with_logits, logits, labels, name=name)
+
+
+def mean_softmax_cross_entropy_with_logits(
+    logits: Like, labels: Like, name: str | None = None
+) -> Tensor:
+    """Mean over n of -sum(labels * log softmax(logits)); both (n, c) -> scalar."""
+    return apply(ops.mean_softmax_cross_entropy_with_logits, logits, labels, name=name)

@@ -1,0 +1,72 @@
+"""``tf.Session``: the runtime's session, speaking tensors. Layer: frontend."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tinyflow.errors import FeedError
+from tinyflow.frontend.tf.tensor import ACTIVE, Tensor, unwrap
+from tinyflow.ir import Value
+from tinyflow.passes.contract import Step
+from tinyflow.runtime.session import Session as Runner
+
+__all__ = ["Session"]
+
+
+class Session(Runner):
+    """``tf.Session(config='cpu')``; see :class:`tinyflow.runtime.session.Session`.
+
+    ``with tf.Session() as sess:`` makes it the session of ``tensor.eval()``.
+    """
+
+    def run(self, fetch: Any, feed_dict: Mapping[Tensor, Any] | None = None) -> Any:
+        """Compute a tensor, or a list or tuple of tensors, and return numpy arrays.
+
+        ``feed_dict`` maps tensors to arrays: floats convert to float32, ints to floats, floats
+        never to ints. A group gives None. Raises TinyflowError naming node, got and expected.
+        """
+        several = isinstance(fetch, list | tuple)
+        fetches = [_fetched(tensor) for tensor in (fetch if several else [fetch])]
+        results = self.run_values(fetches, _feeds(feed_dict))
+        return results if several else results[0]
+
+    def trace(self, fetch: Any, feed_dict: Mapping[Tensor, Any] | None = None) -> list[Step]:
+        """The graph of these fetches before and after each pass; print the steps to read them."""
+        fetches = fetch if isinstance(fetch, list | tuple) else [fetch]
+        return self.trace_values([_fetched(tensor) for tensor in fetches], _feeds(feed_dict))
+
+    def __enter__(self) -> Session:
+        ACTIVE.append(self)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        ACTIVE.remove(self)
+
+    def close(self) -> None:
+        """Drop programs and variables."""
+        self._cache.clear()
+        self._storage.clear()
+        self._ready.clear()
+
+
+def _fetched(tensor: Any) -> Value:
+    if not isinstance(tensor, Tensor):
+        raise FeedError(
+            "cannot fetch this", got=type(tensor).__name__, expected="a tensor or a list of tensors"
+        )
+    return tensor.value
+
+
+def _feeds(feed_dict: Mapping[Tensor, Any] | None) -> dict[Value, Any]:
+    feeds: dict[Value, Any] = {}
+    for tensor, array in (feed_dict or {}).items():
+        if not isinstance(tensor, Tensor):
+            raise FeedError(
+                "cannot feed this",
+                got=repr(tensor)[:80],
+                expected="a tensor as the key",
+                fix="Use {x: array} with the placeholder x itself.",
+            )
+        feeds[unwrap(tensor)] = array
+    return feeds

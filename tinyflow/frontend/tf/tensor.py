@@ -1,0 +1,192 @@
+"""Tensor and Variable: what a user holds. Layer: frontend."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tinyflow import ops
+from tinyflow.errors import GraphError, RunError
+from tinyflow.frontend.tf.scope import current_scope
+from tinyflow.ir import Graph, Node, Op, Value, as_value
+from tinyflow.passes import DTYPES, SHAPES, infer
+from tinyflow.types import DType, Shape, as_dtype, as_shape, show_shape
+
+__all__ = ["Like", "Tensor", "Variable", "apply", "unwrap", "wrap"]
+
+
+class Tensor:
+    """A value of the graph, with operators. Compared by identity, so it can be a feed key.
+
+    ``name``, ``shape`` and ``dtype`` tell what is known without feeds (None where unknown).
+    """
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: Value) -> None:
+        self._value = value
+
+    @property
+    def value(self) -> Value:
+        """The value of the intermediate representation, as read from here on."""
+        return self._value
+
+    @property
+    def name(self) -> str:
+        """Name of the node, or of its op if it has none."""
+        return self._value.node.name or self._value.node.op.name
+
+    @property
+    def shape(self) -> Shape:
+        """Inferred shape; unknown sizes are None."""
+        return infer(Graph((self.value,))).fact(SHAPES)[self.value]
+
+    @property
+    def dtype(self) -> DType | None:
+        """Inferred dtype."""
+        return infer(Graph((self.value,))).fact(DTYPES)[self.value]
+
+    def eval(self, feed_dict: dict[Tensor, Any] | None = None, session: Any = None) -> Any:
+        """Run this tensor in ``session``, or in the session of the enclosing ``with`` block."""
+        session = session or ACTIVE[-1] if session or ACTIVE else None
+        if session is None:
+            raise RunError("no session", fix="Use 'with tf.Session():' or eval(session=...).")
+        return session.run(self, feed_dict)
+
+    def __repr__(self) -> str:
+        return f"<tf.{type(self).__name__} '{self.name}' {self.dtype} {show_shape(self.shape)}>"
+
+    def __bool__(self) -> bool:
+        raise GraphError(
+            "a tensor has no truth value while the graph is built",
+            node=self._value.node,
+            fix="Run it in a session first.",
+        )
+
+    def __iter__(self) -> Any:
+        raise GraphError("a tensor cannot be iterated", node=self._value.node, fix="Run it first.")
+
+    def __add__(self, other: Like) -> Tensor:
+        return apply(ops.add, self, other)
+
+    def __radd__(self, other: Like) -> Tensor:
+        return apply(ops.add, other, self)
+
+    def __sub__(self, other: Like) -> Tensor:
+        return apply(ops.sub, self, other)
+
+    def __rsub__(self, other: Like) -> Tensor:
+        return apply(ops.sub, other, self)
+
+    def __mul__(self, other: Like) -> Tensor:
+        return apply(ops.mul, self, other)
+
+    def __rmul__(self, other: Like) -> Tensor:
+        return apply(ops.mul, other, self)
+
+    def __truediv__(self, other: Like) -> Tensor:
+        return apply(ops.div, self, other)
+
+    def __rtruediv__(self, other: Like) -> Tensor:
+        return apply(ops.div, other, self)
+
+    def __pow__(self, other: Like) -> Tensor:
+        return apply(ops.pow, self, other)
+
+    def __rpow__(self, other: Like) -> Tensor:
+        return apply(ops.pow, other, self)
+
+    def __neg__(self) -> Tensor:
+        return apply(ops.neg, self)
+
+    def __matmul__(self, other: Like) -> Tensor:
+        return apply(ops.matmul, self, other)
+
+    __array_priority__ = 100  # numpy_array * tensor calls the tensor's operator
+    __array_ufunc__ = None
+
+
+Like = Tensor | float | int | bool | np.ndarray | np.generic | Sequence[Any]
+ACTIVE: list[Any] = []  # sessions of the enclosing `with` blocks
+
+
+class Variable(Tensor):
+    """State that sessions keep under its name; ``init`` computes its first content.
+
+    Args:
+        init: a tensor, number or array; run by ``tf.initialize_all_variables()``.
+        name: unique name; a suffix is added if it is taken.
+        trainable: whether ``minimize`` updates it.
+
+    Reading it means: its content after all ``tf.assign`` calls made so far in the program text.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, init: Like, name: str | None = None, trainable: bool = True) -> None:
+        first = unwrap(init)
+        known = infer(Graph((first,)))
+        dtype = known.fact(DTYPES)[first] or DType.float32
+        shape = known.fact(SHAPES)[first]
+        super().__init__(_new_variable(name or "variable", shape, dtype, trainable))
+        scope = current_scope()
+        scope.initialisers.append(ops.assign(self._value, first))
+        scope.wrote(self._value.node)
+
+    @classmethod
+    def implicit(cls, name: str, shape: object, dtype: object = DType.float32) -> Variable:
+        """A variable without first content, as layers create them; its shape may have holes."""
+        made = cls.__new__(cls)
+        Tensor.__init__(made, _new_variable(name, as_shape(shape), as_dtype(dtype), True))
+        return made
+
+    @classmethod
+    def of(cls, node: Node) -> Variable:
+        """The variable that a node stands for."""
+        made = cls.__new__(cls)
+        Tensor.__init__(made, Value(node))
+        return made
+
+    @property
+    def value(self) -> Value:
+        """A read that follows all writes made so far."""
+        node = self._value.node
+        return Value(node, 0, current_scope().versions.get(node, 0))
+
+    def assign(self, value: Like) -> Tensor:
+        """Same as ``tf.assign(self, value)``."""
+        written = Tensor(ops.assign(self.value, unwrap(value)))
+        current_scope().wrote(self._value.node)
+        return written
+
+
+def _new_variable(name: str, shape: Shape, dtype: DType, trainable: bool) -> Value:
+    scope = current_scope()
+    value: Value = ops.variable(dtype=dtype, shape=shape, name=scope.unique_name(name))
+    scope.versions[value.node] = 0
+    if not trainable:
+        scope.untrained.add(value.node)
+    return value
+
+
+def unwrap(like: Like | Value) -> Value:
+    """The value behind a tensor; numbers, lists and arrays become constants."""
+    if isinstance(like, Tensor):
+        return like.value
+    if isinstance(like, Value | float | int | np.ndarray | np.generic):
+        return as_value(like)
+    return ops.constant(like)
+
+
+def wrap(value: Value) -> Tensor:
+    """A tensor for a value."""
+    return Variable.of(value.node) if value.node.op.name == "variable" else Tensor(value)
+
+
+def apply(op: Op, *inputs: Like, name: str | None = None, **attrs: Any) -> Tensor:
+    """Apply an op with one output to tensors, numbers and arrays."""
+    if name is not None:
+        name = current_scope().unique_name(name)
+    return Tensor(op(*map(unwrap, inputs), name=name, **attrs))

@@ -1,0 +1,152 @@
+"""What a pass is, and a pipeline that holds every pass to its word. Layer: passes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from tinyflow.errors import GraphError, PassError
+from tinyflow.ir import Fact, Graph, Node, text, verify
+
+__all__ = ["Pass", "Pipeline", "Step"]
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """A named function ``Graph -> Graph`` with its contract.
+
+    ``requires``: facts that it reads. ``provides``: facts that it sets. ``preserves``: facts that
+    stay true although it changed nodes; a graph whose nodes are unchanged keeps all its facts.
+    """
+
+    name: str
+    run: Callable[[Graph], Graph]
+    requires: frozenset[Fact[Any]] = frozenset()
+    provides: frozenset[Fact[Any]] = frozenset()
+    preserves: frozenset[Fact[Any]] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The graph after one pass: what ``Pipeline.trace`` yields."""
+
+    name: str
+    graph: Graph
+
+    def __str__(self) -> str:
+        return f"== after {self.name}\n{text(self.graph)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """Passes in order; ``pipeline(graph)`` runs them, checking contract and invariants around each.
+
+    A pass may fail, return something else than a graph, break an invariant or forget a fact it
+    promised: PassError names it. When a pass needs a fact that an earlier one lost, the pass that
+    provides it runs again.
+    """
+
+    passes: tuple[Pass, ...]
+    _providers: dict[Fact[Any], Pass] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        providers = {fact: p for p in reversed(self.passes) for fact in p.provides}
+        object.__setattr__(self, "_providers", providers)
+
+    def __call__(self, graph: Graph) -> Graph:
+        """Run all passes and return the final graph."""
+        return self.trace(graph)[-1].graph
+
+    def trace(self, graph: Graph) -> list[Step]:
+        """Run all passes; the graph before the first and after each one."""
+        steps, checked = [Step("input", graph)], set(graph.nodes)
+        _verify("the input", graph, ())
+        for stage in self.passes:
+            graph = self._with_facts(stage, graph, checked)
+            graph = _apply(stage, graph, checked)
+            checked.update(graph.nodes)
+            steps.append(Step(stage.name, graph))
+        return steps
+
+    def _with_facts(self, stage: Pass, graph: Graph, checked: set[Node]) -> Graph:
+        for fact in sorted(stage.requires - graph.facts.keys(), key=lambda f: f.name):
+            if fact not in self._providers:
+                raise PassError(
+                    f"pass '{stage.name}' needs the fact '{fact.name}'",
+                    expected="a pass before it that provides the fact",
+                )
+            if fact not in graph.facts:  # the same provider may have set several
+                graph = _apply(self._providers[fact], graph, checked)
+        return graph
+
+    def names(self) -> tuple[str, ...]:
+        """Names of the passes, in order."""
+        return tuple(stage.name for stage in self.passes)
+
+    def replace(self, name: str, run: Callable[[Graph], Graph]) -> Pipeline:
+        """A pipeline in which this function does the work of the pass ``name``, contract unchanged."""
+        at = self._index(name)
+        stage = replace(self.passes[at], run=run)
+        return Pipeline((*self.passes[:at], stage, *self.passes[at + 1 :]))
+
+    def insert(self, stage: Pass, *, before: str) -> Pipeline:
+        """A pipeline with one more pass in front of the one called ``before``."""
+        at = self._index(before)
+        return Pipeline((*self.passes[:at], stage, *self.passes[at:]))
+
+    def without(self, *names: str) -> Pipeline:
+        """A pipeline that leaves the named passes out."""
+        dropped = {self._index(name) for name in names}
+        return Pipeline(tuple(p for i, p in enumerate(self.passes) if i not in dropped))
+
+    def _index(self, name: str) -> int:
+        if name not in self.names():
+            raise PassError("no such pass", got=repr(name), expected=", ".join(self.names()))
+        return self.names().index(name)
+
+
+def _apply(stage: Pass, graph: Graph, checked: set[Node]) -> Graph:
+    """Run one pass and hold it to its contract."""
+    result = stage.run(graph)
+    if not isinstance(result, Graph):
+        raise PassError(
+            f"pass '{stage.name}' returned no graph",
+            got=type(result).__name__,
+            expected="a Graph",
+            fix="Return a new graph; graphs are never changed in place.",
+        )
+    if len(result.outputs) != len(graph.outputs):
+        raise PassError(
+            f"pass '{stage.name}' changed the number of outputs",
+            got=len(result.outputs),
+            expected=len(graph.outputs),
+        )
+    result = _keep_facts(stage, graph, result)
+    _verify(f"pass '{stage.name}'", result, checked)
+    return result
+
+
+def _keep_facts(stage: Pass, before: Graph, after: Graph) -> Graph:
+    missing = [fact.name for fact in stage.provides if fact not in after.facts]
+    if missing:
+        raise PassError(f"pass '{stage.name}' did not provide '{missing[0]}' as it promised")
+    if after.nodes == before.nodes:  # tuples of identical nodes: facts stay true
+        return after.with_facts({**before.facts, **after.facts})
+    kept = stage.preserves | stage.provides
+    old = {fact: v for fact, v in before.facts.items() if fact in stage.preserves}
+    new = {fact: v for fact, v in after.facts.items() if fact in kept}
+    return after.with_facts({**old, **new})
+
+
+def _verify(who: str, graph: Graph, checked: Sequence[Node] | set[Node]) -> None:
+    try:
+        verify(graph, checked)
+    except GraphError as error:
+        raise PassError(
+            f"{who} broke an invariant: {error.what}",
+            node=error.node,
+            got=error.got,
+            expected=error.expected,
+            fix=error.fix,
+        ) from None

@@ -1,0 +1,116 @@
+"""Shape and dtype inference, forwards and backwards, to a fixed point. Layer: passes."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from tinyflow.errors import DTypeError, TinyflowError
+from tinyflow.ir import Fact, Graph, Node, Value, users
+from tinyflow.types import DType, Shape, default_dtype, unify_shape
+
+__all__ = ["DTYPES", "KNOWN_DTYPES", "KNOWN_SHAPES", "SHAPES", "describe", "infer"]
+
+T = TypeVar("T")
+Rule = Callable[[Mapping[str, Any], Sequence[T], Sequence[T]], tuple[Sequence[T], Sequence[T]]]
+
+SHAPES: Fact[Mapping[Value, Shape]] = Fact("shapes")
+DTYPES: Fact[Mapping[Value, DType | None]] = Fact("dtypes")
+KNOWN_SHAPES: Fact[Mapping[Value, Shape]] = Fact("known shapes")  # of feeds and variables
+KNOWN_DTYPES: Fact[Mapping[Value, DType | None]] = Fact("known dtypes")
+
+
+def infer(graph: Graph) -> Graph:
+    """Provide SHAPES and DTYPES for every value; what cannot be known stays None.
+
+    Starts from what leaves and the facts KNOWN_SHAPES and KNOWN_DTYPES say. Each op's rule looks at
+    inputs and outputs and returns what is known about both; a change wakes the neighbours, until
+    nothing changes (NNVM's InferShape sweeps; this uses a worklist). A Python number that met no
+    dtype becomes float32, int32 or bool.
+
+    Raises ShapeError or DTypeError naming the node at which two findings contradict.
+    """
+    known = dict(graph.facts.get(KNOWN_SHAPES, {}))
+    shapes = _fixed_point(graph, known, lambda node: node.op.shape, unify_shape)
+    kinds = dict(graph.facts.get(KNOWN_DTYPES, {}))
+    dtypes = _fixed_point(graph, kinds, lambda node: node.op.dtype, _unify_dtype)
+    weak = {
+        value: default_dtype(node.attrs["value"])
+        for node in graph.nodes
+        if node.op.name == "constant" and dtypes[value := Value(node)] is None
+    }
+    if weak:
+        dtypes = _fixed_point(graph, {**kinds, **weak}, lambda node: node.op.dtype, _unify_dtype)
+    _check_constants(graph, dtypes)
+    return graph.with_fact(SHAPES, shapes).with_fact(DTYPES, dtypes)
+
+
+def _fixed_point(
+    graph: Graph,
+    known: Mapping[Value, T | None],
+    rule_of: Callable[[Node], Rule[T | None]],
+    unify: Callable[[T | None, T | None], T | None],
+) -> dict[Value, T | None]:
+    """Apply rules until nothing changes. Every value only gains knowledge, so this ends."""
+    found: dict[Value, T | None] = {v: known.get(v) for n in graph.nodes for v in n.outputs}
+    readers = users(graph)
+    queue, queued = deque(graph.nodes), set(graph.nodes)
+    while queue:
+        node = queue.popleft()
+        queued.discard(node)
+        values = node.inputs + node.outputs
+        before = [found[value] for value in values]
+        count = len(node.inputs)
+        try:
+            ins, outs = rule_of(node)(node.attrs, before[:count], before[count:])
+            after = [unify(old, new) for old, new in zip(before, (*ins, *outs), strict=True)]
+        except TinyflowError as error:
+            raise error.at(node) from None
+        for value, old, new in zip(values, before, after):
+            if new == old:
+                continue
+            try:
+                found[value] = unify(found[value], new)  # one value may be two inputs of the node
+            except TinyflowError as error:
+                raise error.at(node) from None
+            for other in (value.node, *(user for user, _ in readers.get(value, ()))):
+                if other not in queued:
+                    queued.add(other)
+                    queue.append(other)
+    return found
+
+
+def _unify_dtype(a: DType | None, b: DType | None) -> DType | None:
+    if a is not None and b is not None and a is not b:
+        raise DTypeError("dtypes contradict", got=f"{a} and {b}", fix="Insert tf.cast.")
+    return b if a is None else a
+
+
+def _check_constants(graph: Graph, dtypes: Mapping[Value, DType | None]) -> None:
+    """A Python number must survive the dtype that it took: 0.5 cannot become an int32."""
+    for node in graph.nodes:
+        if node.op.name != "constant" or node.attrs["dtype"] is not None:
+            continue
+        dtype, number = dtypes[Value(node)], node.attrs["value"].item()
+        if dtype and not dtype.is_floating and int(number) != number:
+            raise DTypeError(
+                "the number does not fit the dtype it meets",
+                node=node,
+                got=number,
+                expected=dtype,
+                fix="Cast the other operand with tf.cast(x, tf.float32).",
+            )
+
+
+def describe(graph: Graph) -> Callable[[Value], str]:
+    """For ``text(graph, describe(graph))``: "float32[100, 10]" from the facts that are there."""
+    shapes, dtypes = graph.facts.get(SHAPES, {}), graph.facts.get(DTYPES, {})
+
+    def comment(value: Value) -> str:
+        shape, dtype = shapes.get(value), dtypes.get(value)
+        if shape is None:
+            return str(dtype or "")
+        return f"{dtype or ''}[{', '.join('?' if d is None else str(d) for d in shape)}]"
+
+    return comment

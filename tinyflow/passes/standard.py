@@ -1,0 +1,27 @@
+"""The pipeline of a session. Layer: passes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinyflow.ir import Fact
+from tinyflow.passes.contract import Pass, Pipeline
+from tinyflow.passes.infer import DTYPES, KNOWN_DTYPES, KNOWN_SHAPES, SHAPES, infer
+from tinyflow.passes.order import SCHEDULE, order
+from tinyflow.passes.specialise import specialise
+
+__all__ = ["STANDARD"]
+
+_LEAVES: frozenset[Fact[Any]] = frozenset(
+    {KNOWN_SHAPES, KNOWN_DTYPES}
+)  # leaves are never cloned, so these stay true
+_TYPES: frozenset[Fact[Any]] = frozenset({SHAPES, DTYPES})
+_ORDERED: frozenset[Fact[Any]] = frozenset({SCHEDULE})
+
+STANDARD = Pipeline(
+    (
+        Pass("infer", infer, provides=_TYPES, preserves=_LEAVES),
+        Pass("specialise", specialise, requires=_TYPES, preserves=_LEAVES),
+        Pass("order", order, requires=_TYPES, provides=_ORDERED, preserves=_LEAVES),
+    )
+)

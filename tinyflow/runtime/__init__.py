@@ -1,0 +1,1 @@
+"""Running programs: interpreter, executor, session."""

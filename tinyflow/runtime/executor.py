@@ -1,0 +1,234 @@
+"""Emit one Python function per program and run it. Layer: runtime.
+
+Everything that can be decided once is decided once: buffers, variables and views are bound as
+globals of the function, and what is left per step is a flat sequence of kernel calls. The source is
+meant to be read: ``print(session.source())``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tinyflow.backends.table import Kernel, KernelTable
+from tinyflow.errors import RunError, TinyflowError
+from tinyflow.program import Instruction, Kind, Program
+
+__all__ = ["Executable", "emit"]
+
+Array = Any
+_PLACE = re.compile(r"\{(\d+)(t?)\}|\{(out)\}|\{@(\w+)\}")
+
+
+class Executable:
+    """A compiled program: call it with the feeds, get the fetched arrays of the backend.
+
+    ``source`` is the text of the function; ``steps`` the instruction behind each of its lines.
+    """
+
+    def __init__(
+        self, program: Program, source: str, names: dict[str, Any], steps: dict[int, int]
+    ) -> None:
+        self.program, self.source, self.steps = program, source, steps
+        exec(compile(source, "<tinyflow program>", "exec"), names)
+        self.run: Callable[..., tuple[Array, ...]] = names["run"]
+
+    def explain(self, error: BaseException) -> TinyflowError:
+        """Turn an exception of a run into one that names the node and what was written before."""
+        at = self._instruction(error)
+        if at is None:
+            return RunError(f"the run failed: {error}")
+        written = [s.writes for s in self.program.instructions[:at] if s.writes]
+        fix = f"Already written: {', '.join(written)}." if written else "No variable was changed."
+        step = self.program.instructions[at]
+        if isinstance(error, TinyflowError):
+            what, got, expected = error.what, error.got, error.expected
+            fix = f"{error.fix} {fix}" if error.fix else fix
+            return type(error)(what, node=step.node, got=got, expected=expected, fix=fix)
+        return RunError(f"the kernel failed: {error}", node=step.node, fix=fix)
+
+    def _instruction(self, error: BaseException) -> int | None:
+        trace, found = error.__traceback__, None
+        while trace is not None:
+            if trace.tb_frame.f_code.co_filename == "<tinyflow program>":
+                found = self.steps.get(trace.tb_lineno)
+            trace = trace.tb_next
+        return found
+
+
+def emit(program: Program, kernels: KernelTable, variables: Mapping[str, Array]) -> Executable:
+    """Bind buffers, variables and kernels and write the function.
+
+    ``variables`` holds one array per variable of the program; the function reads and writes these
+    very arrays, so they must stay the same objects as long as the executable is used.
+    """
+    return _Emitter(program, kernels, variables).executable()
+
+
+class _Emitter:
+    def __init__(
+        self, program: Program, kernels: KernelTable, variables: Mapping[str, Array]
+    ) -> None:
+        self.program, self.kernels = program, kernels
+        self.names: dict[str, Any] = dict(kernels.namespace)
+        self.static: dict[int, Array] = {}  # registers that are the same array in every run
+        self.name: dict[int, str] = {}
+        self.lines: list[str] = []
+        self.steps: dict[int, int] = {}
+        self.last_use = _last_uses(program)
+        for index, register in enumerate(program.registers):
+            if register.kind is Kind.FEED and register.base is None:
+                self.name[index] = f"x{index}"
+            elif register.kind is Kind.CONSTANT and register.base is None:
+                self._bind(index, f"c{index}", kernels.from_numpy(register.content, register.dtype))
+            elif register.kind is Kind.VARIABLE and register.base is None:
+                self._bind(index, f"v{index}", variables[register.node.name or ""])
+
+    def executable(self) -> Executable:
+        for at, step in enumerate(self.program.instructions):
+            self._step(at, step)
+            self._free(at)
+        feeds = ", ".join(self.name[index] for index in self.program.feeds)
+        fetched = [self.name[i] for i in self.program.outputs if i is not None]
+        outputs = ", ".join(fetched) + ("," if len(fetched) == 1 else "")
+        head = [f"def run(key{', ' if feeds else ''}{feeds}):"]
+        body = [f"    {line}" for line in self.lines]
+        source = "\n".join([*head, *body, f"    return ({outputs})"]) + "\n"
+        return Executable(self.program, source, self.names, self.steps)
+
+    def _bind(self, index: int, name: str, array: Array) -> None:
+        self.static[index], self.name[index], self.names[name] = array, name, array
+
+    def _step(self, at: int, step: Instruction) -> None:
+        kernel = self.kernels[step.op]
+        if step.op.aliases and not step.op.mutates:
+            self._view(at, step, kernel)
+            return
+        if self._once(step):
+            self._precompute(step, kernel)
+            return
+        if len(step.outputs) == 1:
+            self._single(at, step, kernel)
+        else:
+            self._several(at, step, kernel)
+
+    def _once(self, step: Instruction) -> bool:
+        """An instruction on constants alone gives the same array in every run."""
+        constant = all(self._is_constant(index) for index in step.inputs)
+        return constant and not step.writes and not step.op.random and not step.op.can_fail
+
+    def _is_constant(self, index: int) -> bool:
+        return self.name[index].startswith("c")
+
+    def _precompute(self, step: Instruction, kernel: Kernel) -> None:
+        result = kernel.run(*(self.static[index] for index in step.inputs), **step.attrs)
+        results = result if len(step.outputs) > 1 else (result,)
+        for index, array in zip(step.outputs, results):
+            self._bind(index, f"c{index}", array)
+
+    def _view(self, at: int, step: Instruction, kernel: Kernel) -> None:
+        index = step.outputs[0]
+        sources = [self.static.get(i) for i in step.inputs]
+        if all(source is not None for source in sources):
+            view = kernel.run(*sources, **step.attrs)
+            if self.kernels.shares_storage(view, sources[0]):
+                self._bind(index, f"s{index}", view)
+                return
+        self.name[index] = f"t{index}"
+        self._line(at, f"t{index} = {self._call(step, kernel, None)}")
+
+    def _single(self, at: int, step: Instruction, kernel: Kernel) -> None:
+        index = step.outputs[0]
+        register = self.program.registers[index]
+        if register.base is not None and index not in self.static:
+            self._bind(index, f"v{register.base}", self.static[register.base])
+        if index not in self.static and kernel.writes_out:
+            array = self.kernels.empty(register.shape, register.dtype)
+            self._bind(index, f"s{index}", array)
+        if step.op.mutates:
+            target = self.name[step.inputs[0]]
+            self._line(at, self.kernels.copy_source(target, self.name[step.inputs[1]]))
+        elif index in self.static and kernel.writes_out:
+            self._line(at, self._call(step, kernel, self.name[index]))
+        elif index in self.static:
+            self._line(
+                at, self.kernels.copy_source(self.name[index], self._call(step, kernel, None))
+            )
+        else:
+            self.name[index] = f"t{index}"
+            self._line(at, f"t{index} = {self._call(step, kernel, None)}")
+
+    def _several(self, at: int, step: Instruction, kernel: Kernel) -> None:
+        for index in step.outputs:
+            self.name[index] = f"t{index}"
+        targets = ", ".join(self.name[index] for index in step.outputs)
+        self._line(at, f"{targets} = {self._call(step, kernel, None)}")
+
+    def _line(self, at: int, line: str) -> None:
+        self.lines.append(line)
+        self.steps[len(self.lines) + 1] = at  # line 1 is the def
+
+    def _free(self, at: int) -> None:
+        """Drop arrays that the backend allocated, at their last use."""
+        dead = [self.name[index] for index in self.last_use.get(at, ()) if self._is_local(index)]
+        if dead:
+            self._line(at, " = ".join(dead) + " = None")
+
+    def _is_local(self, index: int) -> bool:
+        return self.name.get(index, "").startswith("t")
+
+    def _call(self, step: Instruction, kernel: Kernel, out: str | None) -> str:
+        """The call as an expression: from the kernel's template, else by its function."""
+        template = kernel.template(step.attrs) if kernel.template else None
+        if template and ("{out}" in template) == (out is not None):
+            return _PLACE.sub(lambda match: self._fill(match, step, out), template)
+        function = f"k_{step.op.name}"
+        self.names[function] = kernel.run
+        arguments = [self.name[index] for index in step.inputs]
+        arguments += [f"{key}={self._attr(step, key)}" for key in step.attrs]
+        arguments += ["key=key"] if step.op.random else []
+        arguments += [f"out={out}"] if out else []
+        return f"{function}({', '.join(arguments)})"
+
+    def _fill(self, match: re.Match[str], step: Instruction, out: str | None) -> str:
+        if match[3]:
+            return out or ""
+        if match[4]:
+            return self._attr(step, match[4])
+        index = step.inputs[int(match[1])]
+        return self._transposed(index) if match[2] else self.name[index]
+
+    def _transposed(self, index: int) -> str:
+        name = f"{self.name[index]}T"
+        if index not in self.static:
+            return self.kernels.transpose_source(self.name[index])
+        self.names[name] = self.kernels.transpose(self.static[index])
+        return name
+
+    def _attr(self, step: Instruction, key: str) -> str:
+        """Attributes are bound as constants, never formatted into the source, unless plain."""
+        value = step.attrs[key]
+        if value is None or isinstance(value, bool | int):
+            return repr(value)
+        name = f"a{step.outputs[0]}_{key}"
+        self.names[name] = value
+        return name
+
+
+def _last_uses(program: Program) -> dict[int, list[int]]:
+    """For each instruction the buffers that nobody reads after it, views included."""
+    root = list(range(len(program.registers)))
+    for index, register in enumerate(program.registers):
+        if register.base is not None:
+            root[index] = root[register.base]
+    last: dict[int, int] = {}
+    for at, step in enumerate(program.instructions):
+        for index in (*step.inputs, *step.outputs):
+            last[root[index]] = at
+    kept = {root[index] for index in program.outputs if index is not None}
+    dead: dict[int, list[int]] = {}
+    for index in range(len(root)):
+        if root[index] in last and root[index] not in kept:
+            dead.setdefault(last[root[index]], []).append(index)
+    return dead

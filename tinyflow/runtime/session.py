@@ -1,0 +1,304 @@
+"""A session: variable contents, and a cache of programs. Layer: runtime."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tinyflow import ops
+from tinyflow.backends.numpy_ import NUMPY
+from tinyflow.backends.table import KernelTable
+from tinyflow.backends.torch_ import TORCH
+from tinyflow.errors import FeedError, RunError, ShapeError
+from tinyflow.ir import Graph, Node, Value, rewrite
+from tinyflow.passes import DTYPES, KNOWN_DTYPES, KNOWN_SHAPES, SHAPES, STANDARD, Pipeline
+from tinyflow.passes.contract import Step
+from tinyflow.program import Program, lower
+from tinyflow.runtime.executor import Executable, emit
+from tinyflow.runtime.interpreter import interpret
+from tinyflow.types import Device, DType, is_static, show_shape, unify_shape
+
+__all__ = ["Session"]
+
+Array = np.ndarray[Any, Any]
+_PROGRAMS = 32  # least recently used programs are dropped
+_DTYPES = {d.numpy: d for d in DType if d is not DType.bfloat16}
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    """One entry of the cache: how to run these fetches on feeds of these shapes."""
+
+    graph: Graph
+    feeds: tuple[Value, ...]
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+    executable: Executable | None  # None: the interpreter runs the graph
+
+
+class Session:
+    """Runs graphs; holds the contents of their variables by name.
+
+    Args:
+        config: words: a device ("cpu", "gpu", "gpu:1", "numpy") and options ("interpret": walk the
+            graph instead of emitting a function).
+        pipeline: the passes to apply; ``STANDARD.replace("infer", my_infer)`` puts yours in.
+        seed: of all random ops; the same seed gives the same numbers.
+
+    Raises RunError for an unknown word or a device that this machine lacks.
+    """
+
+    def __init__(
+        self, config: str = "cpu", *, pipeline: Pipeline = STANDARD, seed: int = 0
+    ) -> None:
+        self.device, self.options = _read_config(config)
+        self.pipeline, self.seed = pipeline, seed
+        self.kernels: KernelTable = NUMPY if self.device.kind == "numpy" else TORCH
+        self.run_count = 0
+        self._storage: dict[str, Any] = {}  # arrays of the backend, by variable name
+        self._ready: set[str] = set()  # variables that have a content
+        self._cache: OrderedDict[object, _Compiled] = OrderedDict()
+        self._last: _Compiled | None = None
+        self._lock = threading.Lock()
+
+    def run_values(self, fetches: Sequence[Value], feeds: Mapping[Value, Any]) -> list[Any]:
+        """Compute ``fetches``; arrays are copies that belong to the caller; a group gives None.
+
+        Raises FeedError for feeds that are missing or do not fit, RunError for variables without
+        content and failing kernels, and what the passes raise.
+        """
+        arrays = [_feed(value, array) for value, array in feeds.items()]
+        with self._lock:
+            compiled = self._compiled(tuple(fetches), tuple(feeds), arrays)
+            self._last = compiled
+            self._check_ready(compiled)
+            self.run_count += 1
+            results = self._execute(compiled, arrays)
+            self._ready.update(compiled.writes)
+        return results
+
+    def _compiled(
+        self, fetches: tuple[Value, ...], feeds: tuple[Value, ...], arrays: list[Array]
+    ) -> _Compiled:
+        key = (fetches, feeds, tuple([(array.shape, array.dtype) for array in arrays]))
+        compiled = self._cache.get(key)
+        if compiled is None:
+            compiled = self._cache[key] = self._compile(fetches, feeds, arrays)
+            if len(self._cache) > _PROGRAMS:
+                self._cache.popitem(last=False)
+        else:
+            self._cache.move_to_end(key)
+        return compiled
+
+    def _compile(
+        self, fetches: tuple[Value, ...], feeds: tuple[Value, ...], arrays: list[Array]
+    ) -> _Compiled:
+        graph, feeds = self._prepare(fetches, feeds, arrays)
+        graph = self.pipeline(graph)
+        unfed = [n for n in graph.nodes if n.op.name == "placeholder" and Value(n) not in feeds]
+        if unfed:
+            raise FeedError("placeholder is not fed", node=unfed[0], fix="Give it in feed_dict.")
+        shapes, dtypes = graph.fact(SHAPES), graph.fact(DTYPES)
+        static = all(
+            is_static(shapes[v]) and dtypes[v]
+            for n in graph.nodes
+            for v in n.outputs
+            if n.op.name != "group"
+        )
+        if not static or "interpret" in self.options or self.kernels is NUMPY:
+            writes = tuple(n.inputs[0].node.name or "" for n in graph.nodes if n.op.mutates)
+            return _Compiled(graph, feeds, (), tuple(dict.fromkeys(writes)), None)
+        program = lower(graph, feeds)
+        for register in program.registers:
+            if register.node.op.name == "variable" and register.base is None:
+                name = register.node.name or ""
+                if name not in self._storage:
+                    self._storage[name] = self.kernels.empty(register.shape, register.dtype)
+        executable = emit(program, self.kernels, self._storage)
+        return _Compiled(graph, feeds, program.reads, program.writes, executable)
+
+    def _prepare(
+        self, fetches: tuple[Value, ...], feeds: tuple[Value, ...], arrays: list[Array]
+    ) -> tuple[Graph, tuple[Value, ...]]:
+        """The graph of these fetches, fed inner values cut off, with the facts known of leaves."""
+        graph, feeds = _cut(Graph(tuple(_pin(value) for value in fetches)), feeds, arrays)
+        shapes = {value: tuple(array.shape) for value, array in zip(feeds, arrays)}
+        dtypes = {value: _DTYPES[array.dtype] for value, array in zip(feeds, arrays)}
+        for node in graph.nodes:
+            if node.op.name == "variable" and node.name in self._ready:
+                array = self._storage[node.name]
+                shapes[Value(node)] = tuple(array.shape)
+                dtypes[Value(node)] = self.kernels.dtype_of(array)
+        present = set(graph.nodes)
+        graph = graph.with_fact(
+            KNOWN_SHAPES, {v: s for v, s in shapes.items() if v.node in present}
+        )
+        known = {v: d for v, d in dtypes.items() if v.node in present}
+        return graph.with_fact(KNOWN_DTYPES, known), feeds
+
+    def _check_ready(self, compiled: _Compiled) -> None:
+        missing = [name for name in compiled.reads if name not in self._ready]
+        if missing:
+            node = next(n for n in compiled.graph.nodes if n.name == missing[0])
+            raise RunError(
+                f"variable '{missing[0]}' is not initialised",
+                node=node,
+                fix="Run tf.initialize_all_variables(), or tf.assign it, in this session first.",
+            )
+
+    def _execute(self, compiled: _Compiled, arrays: list[Array]) -> list[Any]:
+        kernels = self.kernels
+        key = (self.seed, self.run_count)
+        if compiled.executable is None:
+            return self._interpret(compiled, arrays, key)
+        tensors = [kernels.from_feed(array) for array in arrays]
+        try:
+            with kernels.inference():
+                outputs = iter(compiled.executable.run(key, *tensors))
+        except Exception as error:
+            raise compiled.executable.explain(error) from error
+        program = compiled.executable.program
+        return [None if r is None else kernels.to_numpy(next(outputs)) for r in program.outputs]
+
+    def _interpret(
+        self, compiled: _Compiled, arrays: list[Array], key: tuple[int, int]
+    ) -> list[Any]:
+        kernels = self.kernels
+        fed = {v: kernels.from_numpy(a, _DTYPES[a.dtype]) for v, a in zip(compiled.feeds, arrays)}
+        contents = {name: self._storage[name] for name in self._ready}
+        results = interpret(compiled.graph, fed, contents, kernels, key)
+        for name in compiled.writes:
+            self._store(name, contents[name])
+        return [None if array is None else kernels.to_numpy(array) for array in results]
+
+    def _store(self, name: str, array: Any) -> None:
+        """Set a variable, in place where programs hold its storage."""
+        if name in self._storage and self._storage[name].shape == array.shape:
+            self._storage[name][...] = array
+        else:
+            self._storage[name] = _copy(self.kernels, array)
+
+    def source(self) -> str:
+        """The emitted Python function of the last run; raises RunError if there is none."""
+        return self._executable().source
+
+    def program(self) -> Program:
+        """The lowered program of the last run: registers and instructions; printable."""
+        return self._executable().program
+
+    def _executable(self) -> Executable:
+        if self._last is None or self._last.executable is None:
+            raise RunError("nothing was compiled yet", fix="Call run() on a 'cpu' session first.")
+        return self._last.executable
+
+    def trace_values(self, fetches: Sequence[Value], feeds: Mapping[Value, Any]) -> list[Step]:
+        """The graph before the first and after each pass, for these fetches and feeds."""
+        arrays = [_feed(value, array) for value, array in feeds.items()]
+        graph, _ = self._prepare(tuple(fetches), tuple(feeds), arrays)
+        return self.pipeline.trace(graph)
+
+    def variable(self, name: str) -> Array:
+        """A copy of the content of a variable; raises RunError if it has none."""
+        if name not in self._ready:
+            known = ", ".join(sorted(self._ready)) or "none"
+            raise RunError(f"variable '{name}' is not initialised", got=f"initialised: {known}")
+        return np.array(self.kernels.to_numpy(self._storage[name]))
+
+
+def _copy(kernels: KernelTable, array: Any) -> Any:
+    """A copy of a backend array that nobody else holds."""
+    return kernels.from_numpy(np.array(kernels.to_numpy(array)), kernels.dtype_of(array))
+
+
+def _read_config(config: str) -> tuple[Device, frozenset[str]]:
+    device, options = Device("cpu"), set()
+    for word in config.split():
+        if word in ("interpret",):
+            options.add(word)
+        else:
+            device = Device.parse(word)
+    if device.kind == "gpu":
+        raise RunError(
+            "this machine has no such device",
+            got=str(device),
+            expected="cpu or numpy",
+            fix="Use tf.Session('cpu').",
+        )
+    return device, frozenset(options)
+
+
+def _feed(value: Value, given: Any) -> Array:
+    """Check one feed against its placeholder and convert it within its kind."""
+    array = given if isinstance(given, np.ndarray) else np.asarray(given)
+    node = value.node
+    declared = node.attrs.get("dtype") if node.op.name == "placeholder" else None
+    have = _DTYPES.get(array.dtype)
+    if have is not declared and declared is not None:
+        array = _convert(node, array, declared)
+    elif have is None:
+        array = _convert(node, array, DType.float32 if array.dtype.kind == "f" else DType.int64)
+    shape = node.attrs.get("shape")
+    if shape is not None:
+        try:
+            unify_shape(shape, array.shape)
+        except ShapeError:
+            raise FeedError(
+                "a feed has the wrong shape",
+                node=node,
+                got=show_shape(array.shape),
+                expected=show_shape(shape),
+            ) from None
+    return array
+
+
+def _convert(node: Node, array: Array, want: DType) -> Array:
+    kinds = {
+        "f": want.is_floating,
+        "i": want is not DType.bool,
+        "u": want is not DType.bool,
+        "b": True,
+    }
+    if not kinds.get(array.dtype.kind, False):
+        raise FeedError(
+            "a feed has the wrong dtype",
+            node=node,
+            got=array.dtype,
+            expected=want,
+            fix=f"Convert it with array.astype('{want}') if that is what you mean.",
+        )
+    return array.astype(want.numpy)
+
+
+def _pin(value: Value) -> Value:
+    """Keep a fetched view of a variable from showing a later write."""
+    node = value.node
+    if not node.op.aliases:
+        return value
+    while node.op.aliases and node.inputs:
+        node = node.inputs[0].node
+    return ops.identity(value) if node.op.name == "variable" else value
+
+
+def _cut(
+    graph: Graph, feeds: tuple[Value, ...], arrays: list[Array]
+) -> tuple[Graph, tuple[Value, ...]]:
+    """Replace fed inner values by placeholders."""
+    inner = {
+        v: ops.placeholder(dtype=_DTYPES[array.dtype], shape=array.shape, name=v.node.name)
+        for v, array in zip(feeds, arrays)
+        if v.node.op.name != "placeholder"
+    }
+    if not inner:
+        return graph, feeds
+
+    def rule(node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...] | None:
+        if not any(value in inner for value in node.outputs):
+            return None
+        return tuple(inner.get(value, value) for value in node.outputs)
+
+    return rewrite(graph, rule)[0], tuple(inner.get(value, value) for value in feeds)
