@@ -66,8 +66,10 @@ def find(root: Path, function: str) -> Function:
     return Function(name, "".join(lines[node.lineno - 1 : start]), "".join(lines[start:end]))
 
 
-def remove(path: Path, source: str, names: Collection[str], reason: str) -> tuple[str, list[str]]:
-    """Return ``source`` with the bodies of ``names`` gone, and the bodies that were removed.
+def remove(
+    path: Path, source: str, names: Collection[str], reason: str
+) -> tuple[str, list[tuple[str, str]]]:
+    """Return ``source`` with the bodies of ``names`` gone, and what was removed: (name, body).
 
     ``names`` are top-level functions, or EVERY for all functions and methods. Each body becomes
     ``raise NotImplementedError(reason)``. Raises BodyError naming ``path`` if one is missing.
@@ -78,10 +80,10 @@ def remove(path: Path, source: str, names: Collection[str], reason: str) -> tupl
     missing = set(names) - {node.name for node in chosen} - {EVERY}
     if missing:
         raise BodyError(f"{path}: no function {sorted(missing)[0]!r} at the top level of the file")
-    removed: list[str] = []
+    removed: list[tuple[str, str]] = []
     for node in reversed(chosen):  # from the end, so that line numbers stay true
         start, end = _body_lines(path, lines, node)
-        removed.insert(0, "".join(lines[start:end]))
+        removed.insert(0, (node.name, "".join(lines[start:end])))
         indent = " " * (node.col_offset + 4)
         lines[start:end] = [f"{indent}raise NotImplementedError({reason!r})\n"]
     return "".join(lines), removed

@@ -1,0 +1,191 @@
+"""Refuse a release in which an answer or a hidden test can be found. Layer: authoring.
+
+The scan knows nothing of how the release was made. It reads every file as text, as JSON, as
+bytecode and as a zip of more files, and looks for what must not leave: bodies that were removed
+from the engine, hidden tests, their hints and names, and paths of this machine.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import json
+import re
+import textwrap
+import tokenize
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import CodeType
+
+from autograder.authoring.body import EVERY, module_path
+from autograder.authoring.manifest import Homework, withheld_functions
+from autograder.authoring.wheel import strip_engine
+
+__all__ = ["Leak", "LeakError", "Secret", "collect_secrets", "scan"]
+
+MIN_LINE, MIN_TEXT, MIN_CODE_BYTES = 32, 16, 24  # shorter ones are no secrets but coincidences
+MAX_DEPTH = 4  # zips within zips
+_COMPILED = re.compile(r"\.(pyc|pyo|so|pyd)$|__pycache__|\.ipynb_checkpoints")
+
+
+class LeakError(ValueError):
+    """The release holds what must not leave; the message lists the places."""
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """Something that must not be found: squeezed text, a whole word, or bytecode."""
+
+    what: str
+    text: str = ""
+    word: str = ""
+    code: bytes = b""
+
+    def is_in(self, squeezed: str, words: frozenset[str], data: bytes) -> bool:
+        """Whether a file with this content gives the secret away."""
+        return bool(
+            (self.text and self.text in squeezed)
+            or (self.word and self.word in words)
+            or (self.code and self.code in data)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """One finding: the file (zip entries as ``a.whl!entry``) and what was found in it."""
+
+    place: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.what}"
+
+
+def collect_secrets(homework: Homework, root: Path) -> tuple[Secret, ...]:
+    """Everything that a release of ``homework`` must not contain, from the course at ``root``."""
+    engine = strip_engine(homework, root)
+    sources = [data.decode() for name, data in engine.files.items() if name.endswith(".py")]
+    public = squeeze("\n".join(map(_code_text, sources)))
+    public += "".join(
+        squeeze(_code_text(path.read_text(encoding="utf-8")))
+        for path in sorted((root / "course" / "public" / homework.id).glob("*.py"))
+    )
+    secrets = [Secret(f"a path of this machine ({root})", text=squeeze(str(root.resolve())))]
+    for function, body in engine.removed:
+        secrets += _text_secrets(f"the body of {function}", body, public)
+    for function in withheld_functions(root, homework):
+        secrets += _code_secrets(root, function)
+    for path in sorted((root / "autograder" / "suites" / homework.id).rglob("*.py")):
+        secrets += _suite_secrets(path, public)
+    return tuple(dict.fromkeys(secrets))
+
+
+def scan(folder: Path, secrets: tuple[Secret, ...]) -> tuple[Leak, ...]:
+    """Look through every file below ``folder``; the findings in order of their place."""
+    leaks: list[Leak] = []
+    for path in sorted(folder.rglob("*")):
+        place = path.relative_to(folder).as_posix()
+        if path.is_symlink():
+            leaks.append(Leak(place, "a link, which may lead anywhere; put a file"))
+        elif path.is_file():
+            leaks += _scan_bytes(place, path.read_bytes(), secrets, MAX_DEPTH)
+    return tuple(leaks)
+
+
+def squeeze(text: str) -> str:
+    """Text without white space, quotes and backslashes: how it was laid out does not matter."""
+    return re.sub(r"[\s\\\"']+", "", text)
+
+
+def _scan_bytes(place: str, data: bytes, secrets: tuple[Secret, ...], depth: int) -> Iterator[Leak]:
+    """Findings in one file; ``depth`` zips may still be opened."""
+    if _COMPILED.search(place):
+        yield Leak(place, "compiled or cached code; a release holds sources only")
+    text = f"{place}\n{data.decode('utf-8', 'replace')}"
+    text += "".join(_strings(data))
+    squeezed, words = squeeze(text), frozenset(re.findall(r"\w+", text))
+    for secret in secrets:
+        if secret.is_in(squeezed, words, data):
+            yield Leak(place, secret.what)
+    if not zipfile.is_zipfile(io.BytesIO(data)):
+        return
+    if depth == 0:
+        yield Leak(place, f"zips nested more than {MAX_DEPTH} deep")
+        return
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        for entry in archive.infolist():
+            inner = f"{place}!{entry.filename}"
+            if entry.external_attr >> 16 & 0o170000 == 0o120000:
+                yield Leak(inner, "a link, which may lead anywhere; put a file")
+            yield from _scan_bytes(inner, archive.read(entry), secrets, depth - 1)
+
+
+def _strings(data: bytes) -> Iterator[str]:
+    """All strings and keys of a JSON file, unescaped: sources, outputs and metadata alike."""
+    try:
+        stack = [json.loads(data)]
+    except (ValueError, RecursionError):
+        return
+    while stack:
+        item = stack.pop()
+        if isinstance(item, dict):
+            stack += [*reversed(item.values()), *item.keys()]
+        elif isinstance(item, list):
+            stack += reversed(item)
+        elif isinstance(item, str):
+            yield item + "\n"
+
+
+def _text_secrets(what: str, body: str, public: str) -> Iterator[Secret]:
+    """The whole body, and each long line of it that is not public code elsewhere."""
+    lines = [squeeze(line) for line in _code_text(textwrap.dedent(body)).splitlines()]
+    for text, least in [("".join(lines), MIN_TEXT), *((line, MIN_LINE) for line in lines)]:
+        if len(text) >= least and text not in public:
+            yield Secret(what, text=text)
+
+
+def _code_secrets(root: Path, function: str) -> Iterator[Secret]:
+    """The bytecode of a withheld function, as the running interpreter compiles it."""
+    module, _, name = function.partition(":")
+    path = module_path(root, module)
+    stack = [compile(path.read_text(encoding="utf-8"), module, "exec", dont_inherit=True)]
+    while stack:
+        code = stack.pop()
+        stack += [item for item in code.co_consts if isinstance(item, CodeType)]
+        chosen = name in (code.co_name, EVERY) and code.co_name.isidentifier()
+        if chosen and len(code.co_code) >= MIN_CODE_BYTES:
+            yield Secret(f"bytecode of {module}:{code.co_name}", code=code.co_code)
+
+
+def _suite_secrets(path: Path, public: str) -> Iterator[Secret]:
+    """Name of a file of hidden tests, and names, hints and bodies of the tests in it."""
+    source = path.read_text(encoding="utf-8")
+    if path.stem.startswith("test_"):
+        yield Secret(f"the name of the hidden suite {path.name}", word=path.stem)
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef):
+            if node.name.startswith("test_"):
+                yield Secret(f"the name of the hidden test {node.name}", word=node.name)
+            body = "\n".join(map(ast.unparse, node.body))
+            yield from _text_secrets(f"{node.name} of {path.name}", body, public)
+        if isinstance(node, ast.keyword) and node.arg == "hint":
+            for part in ast.walk(node.value):
+                if isinstance(part, ast.Constant) and len(squeeze(str(part.value))) >= MIN_TEXT:
+                    yield Secret(f"a hint of {path.name}", text=squeeze(str(part.value)))
+
+
+def _code_text(source: str) -> str:
+    """Source without comments and docstrings: what may be repeated because it is public code."""
+    lines = source.splitlines()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            row, column = token.start
+            lines[row - 1] = lines[row - 1][:column]
+    for node in ast.walk(ast.parse(source)):
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
+            for row in range(body[0].lineno - 1, body[0].end_lineno or 0):
+                lines[row] = ""
+    return "\n".join(lines)
