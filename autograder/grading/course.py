@@ -71,6 +71,10 @@ class Course:
         """Where the notebook of one student lies once collected."""
         return self.submitted / student / homework_id / f"{homework_id}.ipynb"
 
+    def graded(self, homework_id: str, student: str) -> Path:
+        """Where the rebuilt notebook of one student lies once graded."""
+        return self.autograded / student / homework_id / f"{homework_id}.ipynb"
+
     def private(self, folder: Path) -> Path:
         """Create ``folder`` and every missing parent below ``work`` with mode 0700; return it."""
         for part in reversed([folder, *folder.parents]):

@@ -20,13 +20,13 @@ from nbgrader.coursedir import CourseDirectory
 from traitlets import Integer, Unicode
 
 from autograder.authoring.manifest import load_homework
+from autograder.grading.bridge import rebuilt_submission
 from autograder.grading.course import Course, CourseError
 from autograder.grading.gradebook import ensure_assignment, hold
 from autograder.grading.marks import Mark, mark
 from autograder.grading.plan import Grader, look
 from autograder.grading.pool import JUDGE
-from autograder.grading.rebuild import read_skeleton, rebuild
-from autograder.intake import IntakeError, parse_cells, take
+from autograder.grading.rebuild import read_skeleton
 
 __all__ = ["GradingExporter"]
 
@@ -55,7 +55,7 @@ class GradingExporter(NotebookExporter):
         self._check_folders(directory)
         ensure_assignment(self._course, self._homework_id, self._db_url)
         parent.coursedir = _copying_nothing(directory)
-        self._marks: dict[str, Mark] = dict(getattr(parent, "marks", None) or self._judge(parent))
+        self._marks = self._judge(parent)
 
     def _check_folders(self, directory: CourseDirectory) -> None:
         ours = str(self._course.submission(self._homework_id, "x").parent)
@@ -85,7 +85,14 @@ class GradingExporter(NotebookExporter):
         assert resources is not None, "nbgrader always names student and notebook"
         try:
             if self._converter._sanitizing:
-                notebook = self._rebuilt(resources["nbgrader"]["student"], Path(filename))
+                student = resources["nbgrader"]["student"]
+                notebook = rebuilt_submission(
+                    self._course,
+                    self._homework_id,
+                    self._skeleton,
+                    student,
+                    self._marks[student].submission_sha256,
+                )
             else:
                 self._check_preprocessors()
                 notebook = read_skeleton(Path(filename))
@@ -97,23 +104,14 @@ class GradingExporter(NotebookExporter):
             hold(self._db_url, self._homework_id, resources["nbgrader"]["student"])
             raise
 
-    def _rebuilt(self, student: str, path: Path) -> NotebookNode:
-        submission = look(student, path)
-        if self._marks[student].submission_sha256 != submission.sha256:
-            raise CourseError(f"{path}: changed while it was being graded; run again")
-        try:
-            cells = parse_cells(take(path)) if submission.problem is None else ()
-        except IntakeError as error:
-            raise CourseError(f"{path}: changed while it was being graded; run again") from error
-        notebook = rebuild(self._skeleton, cells)
-        notebook.metadata["kit"] = {"submission": submission.sha256, "student": student}
-        return notebook
-
     def mark_for(self, student: str, notebook: NotebookNode) -> Mark:
         """The mark of the submission this notebook was rebuilt from; raises CourseError if not."""
         stamp = notebook.metadata.get("kit", {})
         found = self._marks.get(student)
-        if found is None or stamp != {"submission": found.submission_sha256, "student": student}:
+        if found is None or (student, found.submission_sha256) != (
+            stamp.get("student"),
+            stamp.get("submission"),
+        ):
             raise CourseError(f"{student}: no mark for this notebook; run: kit grade")
         return found
 

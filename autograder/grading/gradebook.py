@@ -12,16 +12,34 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from nbgrader.api import Gradebook, MissingEntry
+from nbgrader.api import (
+    Assignment,
+    BaseCell,
+    Grade,
+    Gradebook,
+    MissingEntry,
+    SubmittedAssignment,
+    SubmittedNotebook,
+)
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import SaveCells
 from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
 from autograder.grading.course import Course, CourseError
+from autograder.grading.marks import Mark
 from autograder.grading.rebuild import read_skeleton
+from autograder.grading.score_cells import comment_of, task_name
 
-__all__ = ["course_directory", "ensure_assignment", "hold", "load_config", "open_gradebook"]
+__all__ = [
+    "auto_scores",
+    "course_directory",
+    "ensure_assignment",
+    "hold",
+    "load_config",
+    "open_gradebook",
+    "set_scores",
+]
 
 
 def load_config(course: Course) -> Config:
@@ -123,3 +141,36 @@ def hold(db_url: str, homework_id: str, student: str) -> None:
             grade.auto_score = None
             grade.needs_manual_grade = True
         gradebook.db.commit()
+
+
+def set_scores(gradebook: Gradebook, homework_id: str, mark: Mark) -> None:
+    """Write automatic scores and comments of one student, in one transaction.
+
+    Manual scores, extra credit and manual comments are left alone. A held task has no automatic
+    score and asks for a human.
+    """
+    notebook = gradebook.find_submission_notebook(homework_id, homework_id, mark.student)
+    for grade in notebook.grades:
+        earned = mark.task(task_name(grade.name)).earned
+        grade.auto_score = earned
+        grade.needs_manual_grade = earned is None or grade.manual_score is not None
+    for comment in notebook.comments:
+        comment.auto_comment = comment_of(mark.task(task_name(comment.name)))
+    gradebook.db.commit()
+
+
+def auto_scores(gradebook: Gradebook, homework_id: str) -> dict[str, dict[str, float | None]]:
+    """Automatic scores by student and task, None where the mark is held: one query."""
+    rows = (
+        gradebook.db.query(SubmittedAssignment.student_id, BaseCell.name, Grade.auto_score)
+        .join(SubmittedNotebook, SubmittedNotebook.assignment_id == SubmittedAssignment.id)
+        .join(Grade, Grade.notebook_id == SubmittedNotebook.id)
+        .join(BaseCell, BaseCell.id == Grade.cell_id)
+        .join(Assignment, Assignment.id == SubmittedAssignment.assignment_id)
+        .filter(Assignment.name == homework_id)
+        .all()
+    )
+    scores: dict[str, dict[str, float | None]] = {}
+    for student, cell, score in rows:
+        scores.setdefault(student, {})[task_name(cell)] = score
+    return scores

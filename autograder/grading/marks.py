@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autograder.authoring.manifest import Homework, Task
+from autograder.grading.store import outcome_name
 from autograder.outcome import Outcome, State, TestOutcome
 
 __all__ = ["BucketMark", "Change", "Mark", "TaskMark", "changes", "mark", "uniform_outcome"]
@@ -68,6 +69,7 @@ class Mark:
     tasks: tuple[TaskMark, ...]
     seconds: float
     notes: tuple[str, ...]
+    outcome: str  # file name of the outcome it was computed from
 
     @property
     def earned(self) -> float | None:
@@ -112,6 +114,7 @@ def mark(outcome: Outcome, homework: Homework) -> Mark:
         tasks=tasks,
         seconds=outcome.seconds,
         notes=outcome.notes,
+        outcome=outcome_name(outcome),
     )
 
 

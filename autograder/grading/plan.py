@@ -105,10 +105,12 @@ class Grader:
         journal = Journal.open(self.course)
         report = progress or (lambda student, state: None)
         outcomes = {s.student: self._refused(s) for s in submissions if s.problem is not None}
+        for outcome in outcomes.values():
+            store.save(outcome)
         open_ones = [s for s in submissions if s.problem is None]
         if not open_ones:
             return Judged(outcomes, frozenset(), {})
-        with Pool(self._settings()) as pool:
+        with Pool(self._settings(), min(jobs, len(open_ones))) as pool:
             before = _known(store, open_ones)
             todo: list[Submission] = []
             for submission in open_ones:
@@ -119,11 +121,10 @@ class Grader:
                     outcomes[submission.student] = known
             journal.write("run", homework=self.homework.id, todo=len(todo), jobs=jobs)
             work = self._jobs(todo, store, pool.identity)
-            for verdict in pool.run(work, min(jobs, len(todo))):
+            for verdict in pool.run(work):
                 outcome = verdict.outcome or self._held(verdict.job)
-                if verdict.outcome is not None:
-                    store.save(outcome)
-                else:
+                store.save(outcome)
+                if verdict.outcome is None:
                     journal.write("held", student=outcome.student, problem=verdict.problem)
                 outcomes[outcome.student] = outcome
                 report(outcome.student, State.PASSED if verdict.outcome else State.GRADER_ERROR)

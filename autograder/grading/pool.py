@@ -30,6 +30,7 @@ __all__ = ["JUDGE", "Job", "Pool", "PoolError", "PoolSettings", "Verdict"]
 JUDGE = "autograder.judge:Judge"
 _SPAWN = multiprocessing.get_context("spawn")
 _START_S = 120.0
+_Spawned = tuple[SpawnProcess, Connection]
 
 
 class PoolError(RuntimeError):
@@ -97,12 +98,19 @@ class _Queue:
 class Pool:
     """A context manager around the judge processes; ``run`` yields verdicts as they come."""
 
-    def __init__(self, settings: PoolSettings) -> None:
+    def __init__(self, settings: PoolSettings, processes: int = 1) -> None:
         self._settings = settings
+        self._processes = max(1, processes)
+        self._starting: deque[_Spawned] = deque()
         self._judges: list[_Judge] = []
 
     def __enter__(self) -> Pool:
-        self._judges.append(self._greet(self._spawn()))
+        self._starting.extend(self._spawn() for _ in range(self._processes))
+        try:
+            self._judges.append(self._greet(self._starting.popleft()))
+        except PoolError:
+            self._abandon()
+            raise
         return self
 
     def __exit__(
@@ -111,9 +119,18 @@ class Pool:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._abandon()
         for judge in self._judges:
             self._stop(judge)
         self._judges.clear()
+
+    def _abandon(self) -> None:
+        """End the processes that nobody has waited for."""
+        while self._starting:
+            process, pipe = self._starting.popleft()
+            pipe.close()
+            process.kill()
+            process.join()
 
     @property
     def identity(self) -> Identity:
@@ -125,10 +142,8 @@ class Pool:
         """The isolation report of the first judge."""
         return self._judges[0].isolation
 
-    def run(self, jobs: Iterable[Job], processes: int = 1) -> Iterator[Verdict]:
+    def run(self, jobs: Iterable[Job]) -> Iterator[Verdict]:
         """Judge every job, in any order; raises PoolError when no judge can be started."""
-        spawned = [self._spawn() for _ in range(processes - len(self._judges))]
-        self._judges += [self._greet(half) for half in spawned]
         queue = _Queue(iter(jobs))
         while True:
             for judge in self._judges:
@@ -136,6 +151,9 @@ class Pool:
                     self._give(judge, queue.next())
             if all(judge.job is None for judge in self._judges):
                 return
+            if self._starting and self._starting[0][1].poll():
+                self._judges.append(self._greet(self._starting.popleft()))
+                continue
             yield from self._gather(queue)
 
     def _give(self, judge: _Judge, job: Job | None) -> None:
@@ -149,7 +167,8 @@ class Pool:
         busy = [judge for judge in self._judges if judge.job is not None]
         now_s, limit_s = time.monotonic(), self._settings.deadline_s
         patience_s = min(judge.begun_s + limit_s - now_s for judge in busy)
-        ready = wait([judge.pipe for judge in busy], timeout=max(0.0, patience_s))
+        next_up = [pipe for _, pipe in self._starting][:1]
+        ready = wait([*next_up, *(judge.pipe for judge in busy)], timeout=max(0.0, patience_s))
         for judge in busy:
             if judge.pipe in ready:
                 verdict = self._receive(judge, queue)
@@ -187,14 +206,14 @@ class Pool:
         queue.again.append(job)
         return None
 
-    def _spawn(self) -> tuple[SpawnProcess, Connection]:
+    def _spawn(self) -> _Spawned:
         ours, theirs = _SPAWN.Pipe()
         process = _SPAWN.Process(target=_serve, args=(theirs, self._settings))
         process.start()
         theirs.close()
         return process, ours
 
-    def _greet(self, spawned: tuple[SpawnProcess, Connection]) -> _Judge:
+    def _greet(self, spawned: _Spawned) -> _Judge:
         process, pipe = spawned
         kind = "failed"
         facts: list[Any] = [f"no answer in {_START_S:.0f} s"]

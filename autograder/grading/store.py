@@ -16,7 +16,7 @@ from pathlib import Path
 from autograder.grading.course import Course, write_atomically
 from autograder.outcome import Outcome, State
 
-__all__ = ["Identity", "Journal", "Store"]
+__all__ = ["Identity", "Journal", "Store", "outcome_name"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Store:
         """Write one outcome atomically and return its path; an equal key is replaced."""
         folder = self.folder / outcome.student
         folder.mkdir(mode=0o700, exist_ok=True)
-        path = folder / _file_name(outcome)
+        path = folder / outcome_name(outcome)
         write_atomically(path, outcome.to_json().encode())
         return path
 
@@ -60,6 +60,10 @@ class Store:
         ]
         return max(found, key=lambda outcome: outcome.secret_index, default=None)
 
+    def load(self, student: str, name: str) -> Outcome | None:
+        """The outcome called ``name`` (see ``outcome_name``), or None if it is gone or damaged."""
+        return _read(self.folder / student / Path(name).name)
+
     def history(self, student: str, submission_sha256: str) -> list[Outcome]:
         """Every readable outcome of one submission, oldest first; damaged files are passed over."""
         folder = self.folder / student
@@ -76,7 +80,8 @@ class Store:
         ]
 
 
-def _file_name(outcome: Outcome) -> str:
+def outcome_name(outcome: Outcome) -> str:
+    """File name of an outcome: its key without the student."""
     return (
         f"{outcome.submission_sha256[:24]}-{outcome.suite_sha256[:12]}"
         f"-{outcome.environment_sha256[:12]}-k{outcome.secret_index}.json"
