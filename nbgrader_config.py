@@ -31,7 +31,7 @@ c.Autograde.autograde_preprocessors = [
 ]
 
 c.GenerateFeedback.exporter_class = "autograder.report.exporter.FeedbackExporter"
-c.GenerateFeedback.preprocessors = ["nbgrader.preprocessors.GetGrades"]
+c.GenerateFeedback.preprocessors = []
 c.GenerateFeedback.force = True
 
 c.ExportApp.plugin_class = "autograder.report.export.SafeCsvExporter"
