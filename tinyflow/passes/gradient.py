@@ -9,7 +9,7 @@ from tinyflow.adjoints import ADJOINTS, AdjointRule, NoGradient
 from tinyflow.errors import GradientError
 from tinyflow.ir import Graph, Node, Op, Value
 
-__all__ = ["accumulate", "gradient"]
+__all__ = ["accumulate", "descendants", "gradient", "unreachable"]
 
 
 def accumulate(contributions: Sequence[Value]) -> Value:
@@ -98,7 +98,7 @@ def gradient(
     contributions: dict[Value, list[Value]] = {}
     for y, dy in zip(ys, dys):
         contributions.setdefault(y, []).append(dy)
-    between = _descendants(graph, xs)
+    between = descendants(graph, xs)
     adjoint: dict[Value, Value] = {}
     for node in reversed(graph.nodes):
         arrived = [value for value in node.outputs if value in contributions]
@@ -114,12 +114,15 @@ def gradient(
                 contributions.setdefault(x, []).append(dx)
     for x in xs:
         if x not in adjoint:
-            raise _unreachable(graph, x, adjoints)
+            raise unreachable(graph, x, adjoints)
     return Graph(tuple(adjoint[x] for x in xs))
 
 
-def _descendants(graph: Graph, xs: Sequence[Value]) -> set[Node]:
-    """The nodes that compute something from an x, and the nodes of the xs themselves."""
+def descendants(graph: Graph, xs: Sequence[Value]) -> set[Node]:
+    """The nodes that compute something from an x, and the nodes of the xs themselves.
+
+    A gradient can flow through these nodes only. Linear in the size of the graph.
+    """
     found = {x.node for x in xs}
     for node in graph.nodes:
         if any(value.node in found for value in node.inputs):
@@ -127,8 +130,9 @@ def _descendants(graph: Graph, xs: Sequence[Value]) -> set[Node]:
     return found
 
 
-def _unreachable(graph: Graph, x: Value, adjoints: Mapping[Op, AdjointRule]) -> GradientError:
-    below = _descendants(graph, [x])
+def unreachable(graph: Graph, x: Value, adjoints: Mapping[Op, AdjointRule]) -> GradientError:
+    """The error for an x that no y depends on: it names x and the ops that let nothing through."""
+    below = descendants(graph, [x])
     reasons = {
         f"{node.where()} has no gradient: {rule.reason}"
         for node in graph.nodes
