@@ -1,0 +1,135 @@
+"""Functions of the judge that a student's code may call, and objects of the student's that the
+judge may hold. Layer: sandbox.
+
+A callback is counted and budgeted here, in the judge, so a count cannot be forged. A handle is a
+number: the object it stands for never leaves the worker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable as AnyFunction
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from autograder.sandbox.errors import Malformed, TimedOut
+from autograder.wire import Caps, WireError
+
+__all__ = ["Callback", "CallbackTable", "CallbackWire", "Handle", "HandleWire", "NoRule"]
+
+
+class Callback:
+    """``fn`` of the judge as a callable of the student's. ``calls`` counts, ``budget`` bounds."""
+
+    def __init__(self, fn: AnyFunction[..., object], budget: int = 10_000) -> None:
+        self.fn, self.budget, self.calls = fn, budget, 0
+
+    def __call__(self, *args: object, **kwargs: object) -> object:
+        """Count and call; raises TimedOut when the budget is spent."""
+        self.calls += 1
+        if self.calls > self.budget:
+            raise TimedOut(f"called a given function more than {self.budget} times")
+        return self.fn(*args, **kwargs)
+
+
+@dataclass(frozen=True, slots=True)
+class NoRule:
+    """Entry of a table that says why there is no function: the worker sees ``NoGradient``."""
+
+    reason: str
+
+
+class CallbackTable(Mapping[str, "Callback | NoRule"]):
+    """Callbacks by op name. The worker sees a mapping by op: ``table[node.op](node, dy)``."""
+
+    def __init__(self, entries: Mapping[str, Callback | NoRule]) -> None:
+        self._entries = dict(entries)
+
+    def __getitem__(self, name: str) -> Callback | NoRule:
+        return self._entries[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """An object of the student's, kept in the worker under ``number``.
+
+    ``handle.attr("run")`` names a method of it, to be passed to ``Worker.call``.
+    """
+
+    number: int
+    attribute: str | None = None
+
+    def attr(self, name: str) -> Handle:
+        """The attribute ``name`` of the object, to be called."""
+        return Handle(self.number, name)
+
+
+class CallbackWire:
+    """Judge's end of the extension ``$c``: callbacks leave as numbers and never come in."""
+
+    tag, hashable = "$c", False
+
+    def __init__(self) -> None:
+        self._callbacks: list[Callback] = []
+
+    def call(self, number: object, args: object, kwargs: object) -> object:
+        """Do what the worker asks; raises Malformed if there is no such callback."""
+        if type(number) is not int or not 0 <= number < len(self._callbacks):
+            raise Malformed("called a function that was not given")
+        if not isinstance(args, list) or not isinstance(kwargs, dict):
+            raise Malformed("called a function without a list of arguments")
+        if any(not isinstance(key, str) for key in kwargs):
+            raise Malformed("called a function with arguments that have no name")
+        return self._callbacks[number](*args, **kwargs)
+
+    def write(self, obj: object, write: AnyFunction[[object], Any]) -> Any | None:
+        """The number of a callback, or [name, number or reason] pairs of a table."""
+        if isinstance(obj, Callback):
+            return self._number(obj)
+        if isinstance(obj, CallbackTable):
+            return [
+                [k, e.reason if isinstance(e, NoRule) else self._number(e)] for k, e in obj.items()
+            ]
+        return None
+
+    def _number(self, callback: Callback) -> int:
+        if callback not in self._callbacks:
+            self._callbacks.append(callback)
+        return self._callbacks.index(callback)
+
+    def read(self, content: Any, read: AnyFunction[[Any], object]) -> object:
+        """Refuse: raises WireError."""
+        raise WireError("a given function came back as data")
+
+    def section(self, write: AnyFunction[[object], Any]) -> None:
+        """Nothing beside the body."""
+
+    def open(self, content: Any, read: AnyFunction[[Any], object], caps: Caps) -> None:
+        """Raises WireError if there is something beside the body."""
+        if content is not None:
+            raise WireError("unknown section")
+
+    def settle(self, sent: bool) -> None:
+        """Nothing to settle."""
+
+
+class HandleWire(CallbackWire):
+    """Judge's end of the extension ``$h``: handles are numbers on both ways."""
+
+    tag = "$h"
+
+    def write(self, obj: object, write: AnyFunction[[object], Any]) -> Any | None:
+        """The number of a handle."""
+        return obj.number if isinstance(obj, Handle) else None
+
+    def read(self, content: Any, read: AnyFunction[[Any], object]) -> Handle:
+        """The handle of a number; raises WireError."""
+        if type(content) is not int or not 0 <= content < 1 << 31:
+            raise WireError("a handle must be a number")
+        return Handle(content)

@@ -1,0 +1,345 @@
+"""The judge's side of zygote and worker: start, ask, kill. Layer: sandbox.
+
+A worker is one process without children, so a pidfd kills it whole. Whatever goes wrong inside
+becomes one ``StudentFault``; after a fault that leaves the connection in doubt the worker is dead
+and says the same thing to every later question.
+"""
+
+from __future__ import annotations
+
+import array
+import json
+import os
+import secrets
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from autograder.graph_wire import GraphWire
+from autograder.sandbox.callback import CallbackWire, Handle, HandleWire
+from autograder.sandbox.channel import Channel
+from autograder.sandbox.errors import Crashed, Malformed, SandboxError, StudentFault
+from autograder.sandbox.fallback import Protections
+from autograder.sandbox.limits import Limits
+from autograder.sandbox.reply import explain_end, fault_of, load_report
+from autograder.wire import Caps, Codec, Kind, WireError
+from tinyflow.errors import TinyflowError
+from tinyflow.homework import LoadReport
+from tinyflow.ir import Graph, Node, Value
+from tinyflow.ops import OPS
+
+__all__ = ["Worker", "Zygote"]
+
+_START_S, _HELLO_S, _END_S = 120.0, 20.0, 10.0
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+class Zygote:
+    """The process that forks workers; see ``zygote.py``. Used by one thread."""
+
+    def __init__(
+        self,
+        engine: Path,
+        site_dirs: Sequence[str],
+        uid: int | None,
+        protections: Protections,
+    ) -> None:
+        self._control, inner = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        boot = Path(__file__).with_name("boot.py")
+        with inner:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", "-B", str(boot), str(inner.fileno())],
+                pass_fds=[inner.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                env={"PATH": "/usr/bin:/bin", **dict.fromkeys(_THREADS, "1")},
+                cwd="/",
+            )
+        settings = {
+            "engine": str(engine),
+            "site_dirs": list(site_dirs),
+            "uid": uid,
+            "protections": asdict(protections),
+        }
+        self._ended: dict[int, Mapping[str, Any]] = {}
+        self._count = 0
+        self._control.settimeout(_START_S)
+        try:
+            self._control.send(json.dumps(settings).encode())
+            self.info = self._receive()
+        except OSError as error:
+            self.close()
+            raise SandboxError(f"the zygote did not start: {error}\n{self._stderr()}") from None
+        if "failed" in self.info:
+            self.close()
+            raise SandboxError(f"the zygote did not start:\n{self.info['failed']}")
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can still fork workers."""
+        return self._process.poll() is None
+
+    def worker(self, role: str, limits: Limits) -> Worker:
+        """Fork a locked worker; raises SandboxError if that fails."""
+        self._count += 1
+        nonce = secrets.randbits(64)
+        request = {"number": self._count, "role": role, "nonce": nonce, "limits": asdict(limits)}
+        connection, far = socket.socketpair()
+        output, far_output = os.pipe()
+        try:
+            rights = array.array("i", [far.fileno(), far_output])
+            ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)]
+            self._control.sendmsg([json.dumps(request).encode()], ancillary)
+            pidfd = self._started()
+        except OSError as error:
+            connection.close()
+            os.close(output)
+            raise SandboxError(f"the zygote cannot start a worker: {error}") from None
+        finally:
+            far.close()
+            os.close(far_output)
+        return Worker(self, self._count, connection, output, pidfd, nonce, limits)
+
+    def _started(self) -> int:
+        """The pidfd of the worker just asked for; ends of others may arrive before."""
+        self._control.settimeout(_START_S)
+        while True:
+            data, ancillary, _, _ = self._control.recvmsg(1 << 16, socket.CMSG_SPACE(4))
+            if not data:
+                raise OSError("it has ended")
+            message = json.loads(data)
+            if "started" in message:
+                handles = array.array("i")
+                handles.frombytes(ancillary[0][2][:4])
+                return handles[0]
+            self._ended[message["ended"]] = message
+
+    def ended(self, number: int) -> Mapping[str, Any]:
+        """How worker ``number`` ended: status, expired, cpu_s, peak_bytes; empty if unknown."""
+        self._control.settimeout(_END_S)
+        try:
+            while number not in self._ended:
+                message = self._receive()
+                self._ended[message["ended"]] = message
+        except (OSError, KeyError):
+            return {}
+        return self._ended.pop(number)
+
+    def _receive(self) -> dict[str, Any]:
+        data = self._control.recv(1 << 16)
+        if not data:
+            raise OSError("it has ended")
+        return dict(json.loads(data))
+
+    def _stderr(self) -> str:
+        assert self._process.stderr is not None  # it was asked for
+        return self._process.stderr.read().decode(errors="replace")[-4000:]
+
+    def close(self) -> None:
+        """End it and all its workers."""
+        self._control.close()
+        try:
+            self._process.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+class Worker:
+    """One locked process. Made by ``Sandbox.worker`` and ``Sandbox.runner``."""
+
+    def __init__(
+        self,
+        zygote: Zygote,
+        number: int,
+        connection: socket.socket,
+        output: int,
+        pidfd: int,
+        nonce: int,
+        limits: Limits,
+    ) -> None:
+        self.limits = limits
+        self.usage: Mapping[str, Any] = {}  # cpu_s and peak_bytes, once it has ended
+        self._zygote, self._number, self._pidfd = zygote, number, pidfd
+        self._graphs = GraphWire(OPS, judge=True)
+        self._callbacks = CallbackWire()
+        codec = Codec([self._graphs, self._callbacks, HandleWire()])
+        self._channel = Channel(connection, output, codec, limits)
+        self._end: StudentFault | None = None
+        try:
+            kind, report = self._channel.receive(nonce, Caps(), time.monotonic() + _HELLO_S)
+        except StudentFault as fault:
+            self._finish(fault)
+            raise SandboxError(f"a worker did not start: {fault}\n{self.output}") from None
+        if kind is not Kind.HELLO or not isinstance(report, dict):
+            self.close()
+            raise SandboxError("a worker did not say what protects it")
+        self.report: Mapping[str, Any] = report
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can still be asked anything."""
+        return self._end is None
+
+    @property
+    def output(self) -> str:
+        """The first part of what it printed; text the student controls."""
+        return self._channel.printed.decode("utf-8", "replace")
+
+    def made(self, node: Node) -> bool:
+        """True if ``node`` was made in the worker; false for the judge's own nodes."""
+        return node in self._graphs.made
+
+    def load(self, notebook: bytes, skeleton: Sequence[Mapping[str, Any]] | None) -> LoadReport:
+        """Parse and run a notebook inside. ``skeleton``: trusted set-up cells (see ``Cell``).
+
+        Raises StudentFault, for example StudentError if the bytes are no notebook.
+        """
+        cells = None if skeleton is None else [dict(cell) for cell in skeleton]
+        body = {"notebook": notebook, "skeleton": cells}
+        try:
+            return load_report(self._request(body, self.limits.load_s))
+        except WireError as error:
+            raise self._finish(Malformed(f"the load report is not acceptable: {error}")) from None
+
+    def call(
+        self,
+        target: str | Handle,
+        *args: object,
+        timeout: float | None = None,
+        keep: bool = False,
+        **kwargs: object,
+    ) -> Any:
+        """Call a function of the notebook, or a method of a kept object (``handle.attr("run")``).
+
+        ``args`` and ``kwargs`` may hold data, graphs, values, nodes, callbacks and handles.
+        ``keep``: leave the result in the worker and return its Handle. Raises StudentFault;
+        whatever a callback raises, except TinyflowError, ends the call and is raised here.
+        """
+        attribute = target.attribute if isinstance(target, Handle) else None
+        body = {
+            "target": target,
+            "attribute": attribute,
+            "args": list(args),
+            "kwargs": kwargs,
+            "keep": keep,
+        }
+        result = self._request(body, self.limits.call_s if timeout is None else timeout)
+        if keep and not isinstance(result, Handle):
+            raise self._finish(Malformed("expected a handle"))
+        return result
+
+    def run(
+        self,
+        graph: Graph,
+        feeds: Mapping[Value, Any] | Mapping[Node, Any],
+        variables: dict[str, Any] | None = None,
+        *,
+        key: tuple[int, int] = (0, 0),
+        timeout: float | None = None,
+    ) -> list[Any]:
+        """Execute ``graph`` (runners only); ``variables`` is updated with what the run wrote.
+
+        Raises StudentFault: the graph is the student's, so what goes wrong is too.
+        """
+        body = {
+            "graph": graph,
+            "feeds": [[value, np.asarray(array)] for value, array in feeds.items()],
+            "variables": variables or {},
+            "key": list(key),
+        }
+        reply: Any = self._request(body, self.limits.call_s if timeout is None else timeout)
+        if not _is_run(reply):
+            raise self._finish(Malformed("a runner must answer with arrays and variables"))
+        if variables is not None:
+            variables.update(reply[1])
+        return list(reply[0])
+
+    def try_forbidden(self, body: Mapping[str, Any]) -> Any:
+        """Let a probe try what must be impossible; see ``probe.py``."""
+        return self._request(dict(body), self.limits.call_s)
+
+    def close(self) -> None:
+        """Kill the process, whatever it is doing."""
+        self._finish(Crashed("the worker was closed"))
+
+    def _request(self, body: object, timeout_s: float) -> object:
+        if self._end is not None:
+            raise type(self._end)(*self._end.args, detail=self._end.detail)
+        deadline = time.monotonic() + timeout_s
+        settled = False
+        try:
+            kind, reply = self._exchange(body, deadline)
+            self._channel.drain()
+            settled = True
+        except StudentFault as fault:
+            settled = True
+            raise self._finish(fault) from None
+        finally:
+            if not settled:
+                self.close()  # a callback of the judge raised in the middle of a call
+        if kind is Kind.ERROR:
+            try:
+                raise fault_of(reply)
+            except WireError as error:
+                raise self._finish(Malformed(str(error))) from None
+        return reply
+
+    def _exchange(self, body: object, deadline: float) -> tuple[Kind, object]:
+        """Ask, serve the callbacks, and return the result or error."""
+        self._channel.check_quiet()
+        nonce = secrets.randbits(64)
+        self._channel.send(Kind.CALL, nonce, body, deadline)
+        while True:
+            kind, reply = self._channel.receive(nonce, self._caps(), deadline)
+            if kind in (Kind.RESULT, Kind.ERROR):
+                return kind, reply
+            if kind is not Kind.CALLBACK or not isinstance(reply, dict):
+                raise Malformed("the worker sent a frame out of turn")
+            try:
+                answer = self._callbacks.call(
+                    reply.get("number"), reply.get("args"), reply.get("kwargs")
+                )
+                self._channel.send(Kind.ANSWER, nonce, answer, deadline)
+            except TinyflowError as error:
+                self._channel.send(Kind.REFUSAL, nonce, str(error)[:1000], deadline)
+
+    def _caps(self) -> Caps:
+        sent = self._channel
+        return Caps().relative_to(sent.sent_json_bytes, sent.sent_raw_bytes, self._graphs.known)
+
+    def _finish(self, fault: StudentFault) -> StudentFault:
+        """Kill the process if it lives; returns the fault that explains its end best."""
+        if self._end is not None:
+            return self._end
+        crashed = isinstance(fault, Crashed) and self._ends_by_itself()
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        self._channel.close()
+        os.close(self._pidfd)
+        self.usage = self._zygote.ended(self._number)
+        self._end = explain_end(fault, self.usage) if crashed else fault
+        return self._end
+
+    def _ends_by_itself(self) -> bool:
+        """Whether the process ends without our help, so that its exit status explains the fault."""
+        poll = select.poll()
+        poll.register(self._pidfd, select.POLLIN)
+        return bool(poll.poll(200))
+
+
+def _is_run(reply: object) -> bool:
+    if not isinstance(reply, list) or len(reply) != 2:
+        return False
+    return isinstance(reply[0], list) and isinstance(reply[1], dict)

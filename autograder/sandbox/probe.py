@@ -1,0 +1,92 @@
+"""Try what must be impossible, inside a locked worker, on the real paths. Layer: sandbox.
+
+Isolation is measured, not assumed: the judge names the files that matter here (checkout, suites,
+gradebook, other submissions, site-packages), and this reports what happened, attempt by attempt.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import importlib
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from typing import Any
+
+__all__ = ["probe"]
+
+_PTRACE_ATTACH = 16
+_ANSWERS = ("sympy", "networkx", "jax", "tensorflow", "nbgrader", "autograder")
+
+
+def probe(body: Mapping[str, Any]) -> object:
+    """Attempts by name, each "refused (EACCES)" or "allowed".
+
+    ``body``: ``read`` maps a label to a path that must be unreadable, ``granted`` is a file that
+    may be read but not changed, ``judge_pid`` the process to leave alone.
+    """
+    judge, granted = int(body["judge_pid"]), str(body["granted"])
+    attempts: dict[str, Callable[[], object]] = {
+        f"read {label}": _reader(path) for label, path in body["read"].items()
+    }
+    attempts |= {
+        "read the judge's environment": _reader(f"/proc/{judge}/environ"),
+        "write a temporary file": lambda: _write(os.path.join(tempfile.gettempdir(), "probe")),
+        "write beside the engine": lambda: _write(f"{granted}.probe"),
+        "empty a file it may read": lambda: os.close(os.open(granted, os.O_RDONLY | os.O_TRUNC)),
+        "change a file it may read": lambda: os.close(os.open(granted, os.O_WRONLY)),
+        "change a file's mode": lambda: os.chmod(granted, 0o777),
+        "remove a file it may read": lambda: os.unlink(granted),
+        "start a process": _fork,
+        "run a program": lambda: subprocess.run([sys.executable, "-V"], check=True),
+        "open a socket": lambda: socket.socket().close(),
+        "connect to a port": lambda: socket.create_connection(("127.0.0.1", 1), 1),
+        "signal the judge": lambda: os.kill(judge, 0),
+        "signal its parent": lambda: os.kill(os.getppid(), 0),
+        "trace its parent": lambda: _system_call("ptrace", _PTRACE_ATTACH, os.getppid(), 0, 0),
+        "become root": lambda: _system_call("setuid", 0),
+        "make an executable file in memory": lambda: os.close(os.memfd_create("probe")),
+    }
+    attempts |= {f"import {name}": _importer(name) for name in _ANSWERS}
+    return {name: _outcome(attempt) for name, attempt in attempts.items()}
+
+
+def _outcome(attempt: Callable[[], object]) -> str:
+    try:
+        attempt()
+    except OSError as error:
+        return f"refused ({errno.errorcode.get(error.errno or 0, 'no such host')})"
+    except ImportError:
+        return "refused (not importable)"
+    return "allowed"
+
+
+def _reader(path: str) -> Callable[[], object]:
+    return lambda: os.close(os.open(path, os.O_RDONLY))
+
+
+def _importer(name: str) -> Callable[[], object]:
+    return lambda: importlib.import_module(name)
+
+
+def _write(path: str) -> None:
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
+    os.unlink(path)
+
+
+def _fork() -> None:
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+
+
+def _system_call(name: str, *arguments: int) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if getattr(libc, name)(*arguments) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))

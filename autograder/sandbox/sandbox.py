@@ -1,0 +1,179 @@
+"""Sandbox: one zygote, its workers, and the measured isolation. Layer: sandbox.
+
+with Sandbox(engine) as sandbox:
+    worker = sandbox.worker(Limits())
+    worker.load(notebook, skeleton)
+    dx, dy = worker.call("mul_adjoint", node, dy)
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import pwd
+import sys
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from autograder.sandbox.client import Worker, Zygote
+from autograder.sandbox.errors import SandboxError
+from autograder.sandbox.fallback import Protections, isolation_grade, require_isolation
+from autograder.sandbox.limits import Limits
+
+__all__ = ["Sandbox"]
+
+_FIRST_UID, _UIDS = 61_184, 4_000  # nobody's: the range that systemd keeps for dynamic users
+_CHECKOUT = Path(__file__).resolve().parent.parent.parent
+_PRIVATE = ("autograder/suites", "autograder/mutants", "course", "solutions", "tinyflow")
+_PRIVATE_DATA = ("gradebook.db", "submitted", "autograded", "feedback", ".kit", "pyproject.toml")
+
+
+class Sandbox:
+    """Runs student code, and graphs, in locked processes.
+
+    ``engine``: a directory that holds the stripped ``tinyflow``, or a wheel of it. ``require``: the
+    least isolation accepted, "full", "kernel" or "weak". ``private``: files or folders of this
+    course that must be unreadable, beside those of the checkout. ``isolation``: the report of a
+    probe. Raises SandboxError if no zygote starts or isolation is too weak.
+    """
+
+    def __init__(
+        self,
+        engine: Path,
+        *,
+        require: str = "kernel",
+        private: Mapping[str, Path] | None = None,
+        protections: Protections | None = None,
+    ) -> None:
+        if sys.platform != "linux":
+            raise SandboxError(
+                f"the sandbox needs Linux; this is {sys.platform}. Use the course's Dockerfile, or "
+                "WSL2 on Windows: `kit doctor` says more."
+            )
+        self._temporary = tempfile.TemporaryDirectory(prefix="sandbox-")
+        self._engine = _unpacked(engine, Path(self._temporary.name))
+        self._protections = protections or Protections()
+        self._uid = _spare_uid() if os.getuid() == 0 else None
+        self._private = {**_checkout_files(), **_files_of(private or {})}
+        self._zygote: Zygote | None = None
+        self._site_dirs = _site_dirs()
+        try:
+            self.isolation = self._measure()
+            require_isolation(self.isolation, require)
+        except BaseException:
+            self.close()
+            raise
+
+    def worker(self, limits: Limits | None = None) -> Worker:
+        """A fresh locked worker for one notebook."""
+        return self._fork("student", limits)
+
+    def runner(self, limits: Limits | None = None) -> Worker:
+        """A fresh locked worker that executes graphs; it never sees student code."""
+        return self._fork("runner", limits)
+
+    def _fork(self, role: str, limits: Limits | None) -> Worker:
+        if self._zygote is None or not self._zygote.alive:
+            self._zygote = Zygote(self._engine, self._site_dirs, self._uid, self._protections)
+        return self._zygote.worker(role, limits or Limits())
+
+    def _measure(self) -> dict[str, Any]:
+        """Let a worker try everything forbidden; returns the report with its grade."""
+        prober = self._fork("probe", None)
+        try:
+            tried = prober.try_forbidden(
+                {
+                    "read": {label: str(path) for label, path in self._private.items()},
+                    "granted": str(self._engine / "tinyflow" / "__init__.py"),
+                    "judge_pid": os.getpid(),
+                }
+            )
+        finally:
+            prober.close()
+        assert self._zygote is not None  # it has just forked
+        report = {
+            **prober.report,
+            "judge_uid": os.getuid(),
+            "kernel": platform.release(),
+            "python": platform.python_version(),
+            "forgotten": list(self._zygote.info["forgotten"]),
+            "tried": tried,
+        }
+        return {"grade": isolation_grade(report), **report}
+
+    def close(self) -> None:
+        """End the zygote and every worker, and remove the unpacked engine."""
+        if self._zygote is not None:
+            self._zygote.close()
+        self._temporary.cleanup()
+
+    def __enter__(self) -> Sandbox:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _unpacked(engine: Path, folder: Path) -> Path:
+    """The engine as a directory; a wheel is unpacked into ``folder``."""
+    if engine.is_file() and zipfile.is_zipfile(engine):
+        with zipfile.ZipFile(engine) as archive:
+            archive.extractall(folder)
+        engine = folder
+    if not (engine / "tinyflow" / "__init__.py").is_file():
+        raise SandboxError(f"{engine}: expected a folder or wheel that holds the package tinyflow")
+    return engine.resolve()
+
+
+def _spare_uid() -> int:
+    """A user id that nobody has; different for judges that run side by side."""
+    for offset in range(_UIDS):
+        uid = _FIRST_UID + (os.getpid() + offset) % _UIDS
+        try:
+            pwd.getpwuid(uid)
+        except KeyError:
+            return uid
+    raise SandboxError(f"no spare user id between {_FIRST_UID} and {_FIRST_UID + _UIDS}")
+
+
+def _site_dirs() -> list[str]:
+    """Where numpy and torch are installed, without importing them here."""
+    found = []
+    for name in ("numpy", "torch"):
+        spec = importlib.util.find_spec(name)
+        if spec is None or spec.origin is None:
+            raise SandboxError(f"{name} is not installed here; run `make` or pip install it")
+        directory = str(Path(spec.origin).resolve().parent.parent)
+        if directory not in found:
+            found.append(directory)
+    return found
+
+
+def _checkout_files() -> dict[str, Path]:
+    places = {f"{name} of the checkout": _CHECKOUT / name for name in (*_PRIVATE, *_PRIVATE_DATA)}
+    places["another package of site-packages"] = Path(_site_dirs()[0]) / "pytest" / "__init__.py"
+    places["the users of this machine"] = Path("/etc/passwd")
+    places["the home folder"] = Path.home()
+    return _files_of(places)
+
+
+def _files_of(places: Mapping[str, Path]) -> dict[str, Path]:
+    """For each place that exists: the file, or one file inside the folder, or the folder."""
+    found = {}
+    for label, place in places.items():
+        if place.is_dir():
+            inside = (path for path in sorted(place.rglob("*")) if path.is_file())
+            found[label] = next(inside, place)
+        elif place.exists():
+            found[label] = place
+    return found

@@ -1,0 +1,249 @@
+"""Inside the locked worker: answer the judge, one call at a time. Layer: sandbox.
+
+Everything here runs in the process that runs the student's code, so nothing it says is believed:
+the judge checks each reply. It fails in simple ways and tells the judge which.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+import threading
+import traceback
+import types
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from autograder.graph_wire import GraphWire
+from autograder.sandbox.callback import CallbackWire, HandleWire
+from autograder.sandbox.errors import EXCEPTION_NAMES
+from autograder.sandbox.probe import probe
+from autograder.sandbox.reply import MEMORY_EXIT_CODE
+from autograder.sandbox.runner import run_graph
+from autograder.wire import HEADER, Caps, Codec, Header, Kind, WireError
+from tinyflow.adjoints import NoGradient
+from tinyflow.errors import TinyflowError
+from tinyflow.homework import Cell, LoadReport, locate, run_cells, select_cells
+from tinyflow.ir import Op
+from tinyflow.ops import OPS
+
+__all__ = ["serve"]
+
+_CAPS = Caps()
+_DETAIL_CHARACTERS = 4_000
+_format_exception = traceback.format_exception  # a student may replace the module's
+
+
+def serve(connection: int, role: str, nonce: int, report: Mapping[str, Any]) -> int:
+    """Answer until the judge hangs up; returns the exit code.
+
+    ``role``: "student" loads a notebook and calls its functions, "runner" executes graphs, "probe"
+    tries what is forbidden. ``report`` goes out first, under ``nonce``.
+    """
+    _redirect_output()
+    link = _Link(connection)
+    handlers: Mapping[str, Callable[[dict[str, Any]], object]] = {
+        "student": _Student(link).handle,
+        "runner": run_graph,
+        "probe": probe,
+    }
+    try:
+        link.send(Kind.HELLO, nonce, dict(report))
+        while True:
+            link.answer(handlers[role])
+    except EOFError:
+        return 0
+    except MemoryError:
+        return MEMORY_EXIT_CODE
+
+
+def _redirect_output() -> None:
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        raw = io.FileIO(number, "w", closefd=False)
+        text = io.TextIOWrapper(
+            io.BufferedWriter(raw), encoding="utf-8", errors="replace", line_buffering=True
+        )
+        setattr(sys, name, text)
+        setattr(sys, f"__{name}__", text)
+
+
+class _Link:
+    """The worker's end of the connection."""
+
+    def __init__(self, connection: int) -> None:
+        self.connection = connection
+        self.kept: dict[int, object] = {}
+        self.codec = Codec([GraphWire(OPS, judge=False), _Callbacks(self), _Handles(self.kept)])
+        self.nonce: int | None = None  # of the call that is being answered
+        self.turn = threading.Lock()  # the student's threads may use callbacks
+
+    def send(self, kind: Kind, nonce: int, body: object) -> None:
+        for part in self.codec.pack(kind, nonce, body, _CAPS):
+            view = memoryview(part)
+            while view:
+                view = view[os.write(self.connection, view) :]
+
+    def receive(self) -> tuple[Header, Any]:
+        header = Header.parse(self._read(HEADER.size), _CAPS)
+        text, raw = self._read(header.json_bytes), self._read(header.raw_bytes)
+        return header, self.codec.unpack(text, raw, _CAPS)
+
+    def _read(self, size: int) -> bytearray:
+        data = bytearray(size)
+        view, got = memoryview(data), 0
+        while got < size:
+            count = os.readv(self.connection, [view[got:]])
+            if not count:
+                raise EOFError
+            got += count
+        return data
+
+    def answer(self, handle: Callable[[dict[str, Any]], object]) -> None:
+        """Receive one request and reply with its result or with what went wrong."""
+        header, body = self.receive()
+        self.nonce = header.nonce
+        try:
+            result: object = handle(body)
+        except BaseException as error:
+            self.nonce = None
+            self.send(Kind.ERROR, header.nonce, _describe(error))
+            return
+        self.nonce = None
+        try:
+            self.send(Kind.RESULT, header.nonce, result)
+        except WireError as error:
+            self.send(Kind.ERROR, header.nonce, {"fault": "malformed", "detail": str(error)})
+
+    def ask(self, number: int, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
+        """Call back into the judge; raises TinyflowError with what the judge says is wrong."""
+        with self.turn:
+            if self.nonce is None:
+                raise RuntimeError("given functions work only while a test is calling you")
+            body = {"number": number, "args": list(args), "kwargs": kwargs}
+            self.send(Kind.CALLBACK, self.nonce, body)
+            header, answer = self.receive()
+        if header.kind is Kind.REFUSAL:
+            raise TinyflowError(answer)
+        return answer
+
+
+class _Callbacks(CallbackWire):
+    """The worker's end of ``$c``: numbers become callables."""
+
+    def __init__(self, link: _Link) -> None:
+        super().__init__()
+        self.link = link
+
+    def write(self, obj: object, write: Callable[[object], Any]) -> None:
+        """Callables stay here."""
+
+    def read(self, content: Any, read: Callable[[Any], object]) -> object:
+        """A callable, or a mapping by op."""
+        if isinstance(content, int):
+            return self._callable(content)
+        return _Table({n: self._callable(e) for n, e in content})
+
+    def _callable(self, entry: int | str) -> Callable[..., object]:
+        if isinstance(entry, str):
+            return NoGradient(entry)
+        return lambda *args, **kwargs: self.link.ask(entry, args, kwargs)
+
+
+class _Table(Mapping[Op, Callable[..., object]]):
+    """Given functions by op: ``table[node.op](node, dy)``, ``op in table``."""
+
+    def __init__(self, entries: Mapping[str, Callable[..., object]]) -> None:
+        self._entries = entries
+
+    def __getitem__(self, op: Op) -> Callable[..., object]:
+        name = str(getattr(op, "name", op))
+        if name not in self._entries:
+            raise KeyError(f"no function for the op {name!r}")
+        return self._entries[name]
+
+    def __iter__(self) -> Iterator[Op]:
+        return (OPS[name] for name in self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+
+class _Kept:
+    """Wraps a result that stays in the worker."""
+
+    def __init__(self, obj: object) -> None:
+        self.obj = obj
+
+
+class _Handles(HandleWire):
+    """The worker's end of ``$h``: kept objects become numbers, numbers become the objects."""
+
+    def __init__(self, kept: dict[int, object]) -> None:
+        super().__init__()
+        self.kept = kept
+
+    def write(self, obj: object, write: Callable[[object], Any]) -> Any | None:
+        """Keep the object and return its number."""
+        if type(obj) is not _Kept:
+            return None
+        self.kept[len(self.kept)] = obj.obj
+        return len(self.kept) - 1
+
+    def read(self, content: Any, read: Callable[[Any], object]) -> Any:
+        """The object kept under this number."""
+        return self.kept[content]
+
+
+class _Student:
+    """Holds the namespace of one notebook."""
+
+    def __init__(self, link: _Link) -> None:
+        self.link = link
+        self.module = types.ModuleType("__main__")
+
+    def handle(self, body: dict[str, Any]) -> object:
+        if "notebook" in body:
+            return self._load(body["notebook"], body["skeleton"])
+        return self._call(body)
+
+    def _load(self, notebook: bytes, skeleton: list[dict[str, Any]] | None) -> object:
+        sys.modules["__main__"] = self.module
+        ours = None if skeleton is None else [Cell(**cell) for cell in skeleton]
+        cells = select_cells(json.loads(notebook), ours)
+        report: LoadReport = run_cells(cells, self.module.__dict__, stub_imports=True)
+        failures = [[f.cell, f.id, f.line, _allowed(f.error), f.message] for f in report.failures]
+        return [failures, list(report.redefined), list(report.defined)]
+
+    def _call(self, body: dict[str, Any]) -> object:
+        target = body["target"]
+        function = self.module.__dict__.get(target) if isinstance(target, str) else target
+        if function is None:
+            raise NotImplementedError(f"the notebook defines no {target!r}")
+        if body["attribute"] is not None:
+            function = getattr(function, body["attribute"])
+        result = function(*body["args"], **body["kwargs"])
+        return _Kept(result) if body["keep"] else result
+
+
+def _describe(error: BaseException) -> dict[str, object]:
+    """What may be said about an exception whose class the student may have written."""
+    try:
+        detail = "".join(_format_exception(error))[-_DETAIL_CHARACTERS:]
+        detail = detail.encode("utf-8", "replace").decode()
+    except BaseException:
+        detail = "(the exception cannot be printed)"
+    names = [cls.__name__ for cls in type(error).__mro__ if cls.__module__ != "__main__"]
+    name = next(filter(EXCEPTION_NAMES.__contains__, names), "Exception")
+    cause = type(error.__cause__)
+    memory = MemoryError in (*type(error).__mro__, *cause.__mro__)
+    memory = memory or "can't allocate memory" in detail  # torch's RuntimeError
+    stub = name == "NotImplementedError"
+    fault = "memory" if memory else "not_implemented" if stub else "error"
+    place = locate(error.__traceback__)
+    return {"fault": fault, "name": name, "line": place, "detail": detail}
+
+
+def _allowed(name: str) -> str:
+    return name if name in EXCEPTION_NAMES else "Exception"
