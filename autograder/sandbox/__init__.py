@@ -1,6 +1,6 @@
 """Locked processes for student code, and for graphs: files, network, processes and time bounded."""
 
-from autograder.sandbox.callback import Callback, CallbackTable, Handle, NoRule
+from autograder.sandbox.callback import Callback, CallbackTable, Handle, NoRule, Own
 from autograder.sandbox.client import Worker
 from autograder.sandbox.errors import (
     Crashed,
@@ -26,6 +26,7 @@ __all__ = [
     "NoRule",
     "NotImplementedByStudent",
     "OutOfMemory",
+    "Own",
     "Sandbox",
     "SandboxError",
     "StudentError",

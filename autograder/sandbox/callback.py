@@ -15,7 +15,7 @@ from typing import Any
 from autograder.sandbox.errors import Malformed, TimedOut
 from autograder.wire import Caps, WireError
 
-__all__ = ["Callback", "CallbackTable", "CallbackWire", "Handle", "HandleWire", "NoRule"]
+__all__ = ["Callback", "CallbackTable", "CallbackWire", "Handle", "HandleWire", "NoRule", "Own"]
 
 
 class Callback:
@@ -39,13 +39,20 @@ class NoRule:
     reason: str
 
 
-class CallbackTable(Mapping[str, "Callback | NoRule"]):
-    """Callbacks by op name. The worker sees a mapping by op: ``table[node.op](node, dy)``."""
+@dataclass(frozen=True, slots=True)
+class Own:
+    """Stands for the student's own function of this name, as an argument or in a table."""
 
-    def __init__(self, entries: Mapping[str, Callback | NoRule]) -> None:
+    name: str
+
+
+class CallbackTable(Mapping[str, "Callback | NoRule | Own"]):
+    """Functions by op name. The worker sees a mapping by op: ``table[node.op](node, dy)``."""
+
+    def __init__(self, entries: Mapping[str, Callback | NoRule | Own]) -> None:
         self._entries = dict(entries)
 
-    def __getitem__(self, name: str) -> Callback | NoRule:
+    def __getitem__(self, name: str) -> Callback | NoRule | Own:
         return self._entries[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -89,14 +96,17 @@ class CallbackWire:
         return self._callbacks[number](*args, **kwargs)
 
     def write(self, obj: object, write: AnyFunction[[object], Any]) -> Any | None:
-        """The number of a callback, or [name, number or reason] pairs of a table."""
-        if isinstance(obj, Callback):
-            return self._number(obj)
+        """The number of a callback, the name of an own function, or [op, entry] pairs of a table."""
+        if isinstance(obj, Callback | Own):
+            return self._entry(obj)
         if isinstance(obj, CallbackTable):
-            return [
-                [k, e.reason if isinstance(e, NoRule) else self._number(e)] for k, e in obj.items()
-            ]
+            return {"table": [[name, self._entry(entry)] for name, entry in obj.items()]}
         return None
+
+    def _entry(self, entry: Callback | NoRule | Own) -> Any:
+        if isinstance(entry, NoRule):
+            return entry.reason
+        return {"own": entry.name} if isinstance(entry, Own) else self._number(entry)
 
     def _number(self, callback: Callback) -> int:
         if callback not in self._callbacks:

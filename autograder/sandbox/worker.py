@@ -141,13 +141,16 @@ class _Callbacks(CallbackWire):
 
     def read(self, content: Any, read: Callable[[Any], object]) -> object:
         """A callable, or a mapping by op."""
-        if isinstance(content, int):
-            return self._callable(content)
-        return _Table({n: self._callable(e) for n, e in content})
+        if isinstance(content, dict) and "table" in content:
+            return _Table({name: self._callable(entry) for name, entry in content["table"]})
+        return self._callable(content)
 
-    def _callable(self, entry: int | str) -> Callable[..., object]:
+    def _callable(self, entry: int | str | dict[str, str]) -> Callable[..., Any]:
         if isinstance(entry, str):
             return NoGradient(entry)
+        if isinstance(entry, dict):
+            own: Callable[..., Any] = _own(entry["own"])
+            return own
         return lambda *args, **kwargs: self.link.ask(entry, args, kwargs)
 
 
@@ -218,13 +221,19 @@ class _Student:
 
     def _call(self, body: dict[str, Any]) -> object:
         target = body["target"]
-        function = self.module.__dict__.get(target) if isinstance(target, str) else target
-        if function is None:
-            raise NotImplementedError(f"the notebook defines no {target!r}")
+        function = _own(target) if isinstance(target, str) else target
         if body["attribute"] is not None:
             function = getattr(function, body["attribute"])
         result = function(*body["args"], **body["kwargs"])
         return _Kept(result) if body["keep"] else result
+
+
+def _own(name: str) -> Any:
+    """What the notebook calls ``name``; raises NotImplementedError if it defines no such thing."""
+    function = sys.modules["__main__"].__dict__.get(name)
+    if function is None:
+        raise NotImplementedError(f"the notebook defines no {name!r}")
+    return function
 
 
 def _describe(error: BaseException) -> dict[str, object]:
