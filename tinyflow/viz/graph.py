@@ -118,7 +118,7 @@ def _box(node: Node, index: int, kind: str, describe: Callable[[Value], str], ti
         title = _short(items[0].partition("=")[2] if items else "constant", 14)
         items = []
     elif node.is_leaf and node.name:
-        title, items = node.name, [node.op.name]
+        title, items = _short(node.name), [node.op.name]
     elif node.name:
         lines.append(f'"{_short(node.name)}"')
     if items:
