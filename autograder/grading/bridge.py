@@ -56,7 +56,7 @@ def fill(
     course: Course,
     homework: Homework,
     marks: Mapping[str, Mark],
-    done: Callable[[str], None] | None = None,
+    done: Callable[[int, int], None] | None = None,
 ) -> list[str]:
     """Bring the gradebook to ``marks``; return the students whose entry had to be written.
 
@@ -80,11 +80,11 @@ def fill(
             or present.get(name) != {entry.task.name: entry.earned for entry in mark.tasks}
             or not course.graded(homework.id, name).exists()
         ]
-        for mark in stale:
+        for number, mark in enumerate(stale, start=1):
             _write(desk, mark)
             journal.write("written", student=mark.student, mark=_digest(mark))
             if done is not None:
-                done(mark.student)
+                done(number, len(stale))
     return [mark.student for mark in stale]
 
 

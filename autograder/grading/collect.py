@@ -11,7 +11,7 @@ import hashlib
 import re
 import time
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -191,11 +191,3 @@ def _place(
     write_atomically(target.parent / "timestamp.txt", stamp.encode())
     write_atomically(target, choice.data)
     return Placed(student, source, "new" if before is None else "replaced")
-
-
-def summary(collection: Collection) -> Mapping[str, int]:
-    """How many were new, replaced, unchanged and not placed."""
-    counts = {"new": 0, "replaced": 0, "unchanged": 0, "not placed": len(collection.unplaced)}
-    for entry in collection.placed:
-        counts[entry.change] += 1
-    return counts

@@ -39,6 +39,7 @@ __all__ = [
     "load_config",
     "open_gradebook",
     "set_scores",
+    "withdraw",
 ]
 
 
@@ -141,6 +142,14 @@ def hold(db_url: str, homework_id: str, student: str) -> None:
             grade.auto_score = None
             grade.needs_manual_grade = True
         gradebook.db.commit()
+
+
+def withdraw(course: Course, homework_id: str, student: str) -> None:
+    """Hold the mark of a student who hands in again, and take the old feedback page away."""
+    url = str(course_directory(course, load_config(course), homework_id).db_url)
+    if not url.startswith("sqlite:///") or Path(url.removeprefix("sqlite:///")).exists():
+        hold(url, homework_id, student)
+    (course.feedback / student / homework_id / f"{homework_id}.html").unlink(missing_ok=True)
 
 
 def set_scores(gradebook: Gradebook, homework_id: str, mark: Mark) -> None:

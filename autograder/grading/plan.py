@@ -24,7 +24,7 @@ from autograder.outcome import Outcome, State
 
 __all__ = ["Grader", "Judged", "Submission", "find_submissions"]
 
-Progress = Callable[[str, State], None]
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ class Grader:
         """
         store = Store.open(self.course, self.homework.id)
         journal = Journal.open(self.course)
-        report = progress or (lambda student, state: None)
+        report = progress or (lambda done, total: None)
         outcomes = {s.student: self._refused(s) for s in submissions if s.problem is not None}
         for outcome in outcomes.values():
             store.save(outcome)
@@ -117,17 +117,20 @@ class Grader:
                 known = store.find(submission.student, submission.sha256, pool.identity)
                 if known is None or force:
                     todo.append(submission)
-                else:
-                    outcomes[submission.student] = known
+                    continue
+                outcomes[submission.student] = known
+                if before[submission.student] != known:
+                    store.save(known)  # it counts again: make it the latest
+            report(0, len(todo))
             journal.write("run", homework=self.homework.id, todo=len(todo), jobs=jobs)
             work = self._jobs(todo, store, pool.identity)
-            for verdict in pool.run(work):
+            for done, verdict in enumerate(pool.run(work), start=1):
                 outcome = verdict.outcome or self._held(verdict.job)
                 store.save(outcome)
                 if verdict.outcome is None:
                     journal.write("held", student=outcome.student, problem=verdict.problem)
                 outcomes[outcome.student] = outcome
-                report(outcome.student, State.PASSED if verdict.outcome else State.GRADER_ERROR)
+                report(done, len(todo))
             for submission in todo:
                 if submission.student not in outcomes:
                     outcomes[submission.student] = self._held(submission)

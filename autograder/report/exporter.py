@@ -1,8 +1,8 @@
 """Feedback pages for nbgrader's road and for ours. Layer: report.
 
 ``nbgrader generate_feedback`` and the formgrader's button use ``FeedbackExporter``, and
-``kit feedback`` uses ``write_feedback``. Both read the gradebook (so manual scores and comments count), the outcome
-and the rebuilt notebook, and write the same bytes.
+``kit feedback`` uses ``write_feedback``. Both read the gradebook (so manual scores and comments
+count), the outcome and the rebuilt notebook, and write the same bytes.
 """
 
 from __future__ import annotations
