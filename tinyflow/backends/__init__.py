@@ -1,0 +1,1 @@
+"""Kernels: one table per backend, from op to the function that computes it."""

@@ -1,0 +1,367 @@
+"""Kernels in numpy: the plain ones, and the oracle of all others. Layer: backends.
+
+Everything is computed in the dtype of the inputs (sums of float16 in float32). Division by zero and
+the like give inf and nan without a warning, as on every other backend.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import numpy as np
+
+from tinyflow import ops
+from tinyflow.backends.table import Array, Kernel, KernelTable, wrong_label
+from tinyflow.ops.rules import normal_axes
+from tinyflow.types import DType, as_dtype
+
+__all__ = ["NUMPY", "draw_normal", "draw_uniform"]
+
+Axes = tuple[int, ...] | None
+
+
+class _NumpyTable(KernelTable):
+    """Arrays are numpy arrays; see KernelTable."""
+
+    def empty(self, shape: tuple[int, ...], dtype: DType) -> Array:
+        return np.empty(shape, dtype.numpy)
+
+    def from_numpy(self, array: Array, dtype: DType) -> Array:
+        return np.array(array, dtype.numpy)
+
+    def from_feed(self, array: Array) -> Array:
+        return array
+
+    def to_numpy(self, array: Array) -> Array:
+        return np.array(array)
+
+    def dtype_of(self, array: Array) -> DType:
+        return as_dtype(array.dtype)
+
+    def shares_storage(self, a: Array, b: Array) -> bool:
+        return np.may_share_memory(a, b)
+
+    def transpose(self, array: Array) -> Array:
+        return array.T
+
+    def transpose_source(self, name: str) -> str:
+        return f"{name}.T"
+
+    def copy_source(self, target: str, source: str) -> str:
+        return f"copyto({target}, {source})"
+
+    def inference(self) -> AbstractContextManager[Any]:
+        return np.errstate(all="ignore")
+
+
+def _plain(compute: Callable[..., Any]) -> Kernel:
+    """Kernel of a function without ``out``: the result is copied there."""
+
+    def run(*inputs: Any, out: Array | None = None, **attrs: Any) -> Array:
+        with np.errstate(all="ignore"):
+            result = np.asarray(compute(*inputs, **attrs))
+        if out is None:
+            return result
+        np.copyto(out, result)
+        return out
+
+    return Kernel(run)
+
+
+def _direct(compute: Callable[..., Any]) -> Kernel:
+    """Kernel of a function that fills ``out``."""
+
+    def run(*inputs: Any, out: Array | None = None, **attrs: Any) -> Array:
+        with np.errstate(all="ignore"):
+            return np.asarray(compute(*inputs, out=out, **attrs))
+
+    return Kernel(run, writes_out=True)
+
+
+# --- elementwise -------------------------------------------------------------------------------
+
+
+def _relu(x: Array, out: Array | None = None) -> Array:
+    return np.maximum(x, 0, out=out)
+
+
+def _sigmoid(x: Array) -> Array:
+    """exp(-ln(1 + exp(-x))): exact at both ends, where 1 / (1 + exp(-x)) overflows."""
+    return np.exp(-np.logaddexp(0, -x))
+
+
+def _relu_grad(dy: Array, y: Array) -> Array:
+    return np.where(y <= 0, 0, dy)  # nan in y lets dy through
+
+
+def _tanh_grad(dy: Array, y: Array) -> Array:
+    return dy * (1 - y * y)
+
+
+def _sigmoid_grad(dy: Array, y: Array) -> Array:
+    return dy * y * (1 - y)
+
+
+def _cast(x: Array, dtype: DType) -> Array:
+    return np.array(x, dtype.numpy)
+
+
+def _cast_like(x: Array, like: Array) -> Array:
+    return np.array(x, np.asarray(like).dtype)
+
+
+# --- reductions --------------------------------------------------------------------------------
+
+
+def _reduce_sum(x: Array, reduction_indices: Axes = None, keepdims: bool = False) -> Array:
+    """Sum in the dtype of x; truth values count in float32, float16 is summed in float32."""
+    x = np.asarray(x)
+    wide = np.float32 if x.dtype in (np.bool, np.float16) else x.dtype
+    total = np.sum(x, axis=reduction_indices, keepdims=keepdims, dtype=wide)
+    return total.astype(np.float16) if x.dtype == np.float16 else total
+
+
+def _reduce_mean(x: Array, reduction_indices: Axes = None, keepdims: bool = False) -> Array:
+    """Σ x / n; nan, without numpy's warning, over no elements."""
+    x = _as_floating(x)
+    wide = np.float32 if x.dtype == np.float16 else x.dtype
+    total = np.sum(x, axis=reduction_indices, keepdims=keepdims, dtype=wide)
+    return np.asarray(total / _count(x, reduction_indices), x.dtype)
+
+
+def _reduce_max(x: Array, reduction_indices: Axes, keepdims: bool) -> Array:
+    return np.max(x, axis=reduction_indices, keepdims=keepdims)
+
+
+def _size(x: Array, reduction_indices: Axes) -> Array:
+    return np.asarray(_count(x, reduction_indices), _as_floating(x).dtype)
+
+
+def _count(x: Array, axes: Axes) -> int:
+    shape = np.shape(x)
+    return math.prod(shape[axis] for axis in normal_axes(axes, len(shape)))
+
+
+def _as_floating(x: Array) -> Array:
+    x = np.asarray(x)
+    return x if x.dtype.kind == "f" else x.astype(np.float32)
+
+
+# --- matrices ----------------------------------------------------------------------------------
+
+
+def _matmul(
+    x: Array, y: Array, transpose_a: bool, transpose_b: bool, out: Array | None = None
+) -> Array:
+    return np.matmul(x.T if transpose_a else x, y.T if transpose_b else y, out=out)
+
+
+def _gemm(
+    c: Array, a: Array, b: Array, alpha: float, beta: float, transpose_a: bool, transpose_b: bool
+) -> Array:
+    product = alpha * _matmul(a, b, transpose_a, transpose_b)
+    return product + beta * c if beta else product  # BLAS: beta 0 does not read c
+
+
+def _linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
+    product = np.matmul(x.reshape(len(x), weight.shape[1]), weight.T)
+    return product if bias is None else product + bias
+
+
+# --- layout ------------------------------------------------------------------------------------
+
+
+def _reshape(x: Array, shape: Sequence[int | None]) -> Array:
+    return np.reshape(x, tuple(-1 if dim is None else dim for dim in shape))
+
+
+def _reshape_like(x: Array, like: Array) -> Array:
+    return np.reshape(x, np.shape(like))
+
+
+def _transpose(x: Array, perm: Axes) -> Array:
+    return np.transpose(x, perm).copy()
+
+
+def _broadcast_to(x: Array, shape: tuple[int, ...]) -> Array:
+    return np.broadcast_to(x, shape).copy()
+
+
+def _broadcast_like(x: Array, like: Array, reduction_indices: Axes, keepdims: bool) -> Array:
+    shape = np.shape(like)
+    if not keepdims:
+        x = np.expand_dims(x, normal_axes(reduction_indices, len(shape)))
+    return np.broadcast_to(x, shape).copy()
+
+
+def _sum_like(x: Array, like: Array) -> Array:
+    shape, target = np.shape(x), np.shape(like)
+    lead = len(shape) - len(target)
+    stretched = [i for i in range(lead, len(shape)) if target[i - lead] == 1 != shape[i]]
+    return _reduce_sum(x, (*range(lead), *stretched)).reshape(target)
+
+
+def _fill(number: int) -> Kernel:
+    def fill(shape: tuple[int, ...], dtype: DType) -> Array:
+        return np.full(shape, number, dtype.numpy)
+
+    return _plain(fill)
+
+
+def _fill_like(number: int) -> Kernel:
+    return _plain(lambda x: np.full(np.shape(x), number, np.asarray(x).dtype))
+
+
+# --- softmax and losses ------------------------------------------------------------------------
+
+
+def _softmax(x: Array, axis: int) -> Array:
+    powers = np.exp(x - np.max(x, axis=axis, keepdims=True, initial=-np.inf))
+    return powers / np.sum(powers, axis=axis, keepdims=True)
+
+
+def _log_softmax(x: Array, axis: int) -> Array:
+    x = x - np.max(x, axis=axis, keepdims=True, initial=-np.inf)
+    return x - np.log(np.sum(np.exp(x), axis=axis, keepdims=True))
+
+
+def _softmax_grad(dy: Array, y: Array, axis: int) -> Array:
+    return y * (dy - np.sum(dy * y, axis=axis, keepdims=True))
+
+
+def _log_softmax_grad(dy: Array, y: Array, axis: int) -> Array:
+    return dy - np.exp(y) * np.sum(dy, axis=axis, keepdims=True)
+
+
+def _checked(labels: Array, classes: int) -> Array:
+    error = wrong_label(labels, classes)
+    if error:
+        raise error
+    return labels.astype(np.int64)
+
+
+def _sparse_loss(logits: Array, labels: Array) -> Array:
+    index = _checked(labels, logits.shape[1])
+    return -_reduce_mean(_log_softmax(logits, 1)[np.arange(len(index)), index])
+
+
+def _sparse_grad(dy: Array, logits: Array, labels: Array) -> Array:
+    index = _checked(labels, logits.shape[1])
+    result = _softmax(logits, 1)
+    result[np.arange(len(index)), index] -= 1
+    return result * (dy / logits.dtype.type(len(index)))
+
+
+def _dense_loss(logits: Array, labels: Array) -> Array:
+    return -np.sum(labels * _log_softmax(logits, -1), axis=-1)
+
+
+def _mean_dense_loss(logits: Array, labels: Array) -> Array:
+    return _reduce_mean(_dense_loss(logits, labels))
+
+
+# --- random ------------------------------------------------------------------------------------
+
+
+def _generator(key: tuple[int, int], seed: int) -> np.random.Generator:
+    """Counter-based numbers: key (session seed, node seed), counter from run count * 2 ** 192.
+
+    Source: Salmon, Moraes, Dror and Shaw, Parallel random numbers: as easy as 1, 2, 3, SC 2011.
+    """
+    session, run = key
+    words = np.array([session % 2**64, seed % 2**64], np.uint64)
+    counter = np.array([0, 0, 0, run % 2**64], np.uint64)
+    return np.random.Generator(np.random.Philox(key=words, counter=counter))
+
+
+def draw_normal(
+    shape: tuple[int, ...],
+    stdev: float,
+    mean: float,
+    dtype: DType,
+    seed: int,
+    key: tuple[int, int] = (0, 0),
+) -> Array:
+    """N(mean, stdev²) as a pure function of key = (session seed, run count) and node seed."""
+    exact = np.float64 if dtype is DType.float64 else np.float32
+    drawn = _generator(key, seed).standard_normal(shape, exact)
+    return np.asarray(drawn * stdev + mean, dtype.numpy)
+
+
+def draw_uniform(
+    shape: tuple[int, ...],
+    low: float,
+    high: float,
+    dtype: DType,
+    seed: int,
+    key: tuple[int, int] = (0, 0),
+) -> Array:
+    """U[low, high) as a pure function of key = (session seed, run count) and node seed."""
+    exact = np.float64 if dtype is DType.float64 else np.float32
+    drawn = _generator(key, seed).random(shape, exact)
+    return np.asarray(drawn * (high - low) + low, dtype.numpy)
+
+
+def _assign(variable: Array, value: Array) -> Array:
+    return np.array(value, None if variable is None else np.asarray(variable).dtype)
+
+
+NUMPY = _NumpyTable(
+    "numpy",
+    {
+        ops.assign: _plain(_assign),
+        ops.identity: _plain(np.array),
+        ops.stop_gradient: _plain(np.array),
+        ops.normal: _plain(draw_normal),
+        ops.uniform: _plain(draw_uniform),
+        ops.add: _direct(np.add),
+        ops.sub: _direct(np.subtract),
+        ops.mul: _direct(np.multiply),
+        ops.div: _direct(np.divide),
+        ops.pow: _direct(np.power),
+        ops.equal: _direct(np.equal),
+        ops.greater: _direct(np.greater),
+        ops.neg: _direct(np.negative),
+        ops.exp: _direct(np.exp),
+        ops.log: _direct(np.log),
+        ops.sqrt: _direct(np.sqrt),
+        ops.tanh: _direct(np.tanh),
+        ops.sigmoid: _plain(_sigmoid),
+        ops.relu: _direct(_relu),
+        ops.relu_grad: _plain(_relu_grad),
+        ops.tanh_grad: _plain(_tanh_grad),
+        ops.sigmoid_grad: _plain(_sigmoid_grad),
+        ops.cast: _plain(_cast),
+        ops.cast_like: _plain(_cast_like),
+        ops.zeros_like: _fill_like(0),
+        ops.ones_like: _fill_like(1),
+        ops.reduce_sum: _plain(_reduce_sum),
+        ops.reduce_mean: _plain(_reduce_mean),
+        ops.reduce_max: _plain(_reduce_max),
+        ops.argmax: _direct(np.argmax),
+        ops.size: _plain(_size),
+        ops.matmul: _direct(_matmul),
+        ops.gemm: _plain(_gemm),
+        ops.linear: _plain(_linear),
+        ops.reshape: _plain(_reshape),
+        ops.reshape_like: _plain(_reshape_like),
+        ops.transpose: _plain(_transpose),
+        ops.broadcast_to: _plain(_broadcast_to),
+        ops.broadcast_like: _plain(_broadcast_like),
+        ops.sum_like: _plain(_sum_like),
+        ops.zeros: _fill(0),
+        ops.ones: _fill(1),
+        ops.softmax: _plain(_softmax),
+        ops.log_softmax: _plain(_log_softmax),
+        ops.softmax_grad: _plain(_softmax_grad),
+        ops.log_softmax_grad: _plain(_log_softmax_grad),
+        ops.mean_sparse_softmax_cross_entropy_with_logits: _plain(_sparse_loss),
+        ops.sparse_softmax_cross_entropy_grad: _plain(_sparse_grad),
+        ops.softmax_cross_entropy_with_logits: _plain(_dense_loss),
+        ops.mean_softmax_cross_entropy_with_logits: _plain(_mean_dense_loss),
+    },
+    {"copyto": np.copyto},
+)

@@ -1,0 +1,142 @@
+"""KernelTable: which function computes which op on one backend. Layer: backends."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tinyflow import ops
+from tinyflow.errors import RunError
+from tinyflow.ir import Op
+from tinyflow.types import DType
+
+__all__ = ["WITHOUT_KERNEL", "Array", "Kernel", "KernelTable", "Template", "wrong_label"]
+
+Array = Any  # an array of the backend: numpy.ndarray or torch.Tensor
+Template = Callable[[Mapping[str, Any], Sequence[tuple[int, ...]]], str | None]
+
+WITHOUT_KERNEL: Mapping[Op, str] = {
+    ops.placeholder: "the run hands its array in",
+    ops.variable: "the session keeps its array",
+    ops.CONSTANT: "the attribute is its array",
+    ops.group: "nothing is computed; what it runs stands in its control dependencies",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """How one backend computes one op.
+
+    ``run(*inputs, out=None, **attrs)`` returns an array, or a tuple of arrays for an op with
+    several outputs; a random op also gets ``key=(session seed, run count)``. Inputs have the dtypes
+    that ``kernel_dtypes`` demands; they are never written, and the result is new memory unless the
+    op ``aliases``. Given ``out``, an array of the result's shape and dtype, ``run`` fills and
+    returns it; ``writes_out`` says that it does so without another array of that size.
+
+    ``template(attrs, shapes of the inputs)`` is the same call as a Python expression for emitted
+    code: ``{0}`` an input, ``{0t}`` its transposed view, ``{out}`` the output, ``{@alpha}`` an
+    attribute; other names are those of the table's ``namespace``. None: call ``run``.
+    """
+
+    run: Callable[..., Any]
+    writes_out: bool = False
+    template: Template | None = None
+
+
+class KernelTable(Mapping[Op, Kernel]):
+    """Kernels by op, and how arrays of this backend are made and read.
+
+    ``namespace`` holds the functions that templates and ``*_source`` expressions name.
+    """
+
+    def __init__(
+        self, name: str, kernels: Mapping[Op, Kernel], namespace: Mapping[str, object]
+    ) -> None:
+        self.name, self.namespace = name, dict(namespace)
+        self._rows = dict(kernels)
+
+    def add(self, op: Op, kernel: Kernel) -> None:
+        """Give ``op`` a kernel; raises RunError if it has one."""
+        if self._rows.setdefault(op, kernel) is not kernel:
+            raise RunError(f"op '{op.name}' has a kernel for {self.name}", fix="Add another op.")
+
+    def __getitem__(self, op: Op) -> Kernel:
+        """The kernel of ``op``; raises RunError naming op and backend if it has none."""
+        try:
+            return self._rows[op]
+        except KeyError:
+            reason = WITHOUT_KERNEL.get(op, "it has no entry in the table")
+            raise RunError(
+                f"op '{op.name}' has no kernel for {self.name}: {reason}",
+                fix="Add one: table.add(op, Kernel(run)).",
+            ) from None
+
+    def __contains__(self, op: object) -> bool:
+        return op in self._rows
+
+    def __iter__(self) -> Iterator[Op]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} kernels for {self.name}>"
+
+    @abstractmethod
+    def empty(self, shape: tuple[int, ...], dtype: DType) -> Array:
+        """A new array with arbitrary contents."""
+
+    @abstractmethod
+    def from_numpy(self, array: np.ndarray[Any, Any], dtype: DType) -> Array:
+        """A new array with the contents of a numpy array, as ``dtype``."""
+
+    @abstractmethod
+    def from_feed(self, array: np.ndarray[Any, Any]) -> Array:
+        """An array of the backend for one run: shares memory where it can, is never written."""
+
+    @abstractmethod
+    def to_numpy(self, array: Array) -> np.ndarray[Any, Any]:
+        """A new numpy array with the same contents; raises DTypeError for bfloat16."""
+
+    @abstractmethod
+    def dtype_of(self, array: Array) -> DType:
+        """The dtype of an array."""
+
+    @abstractmethod
+    def shares_storage(self, a: Array, b: Array) -> bool:
+        """True if writing one array may change the other."""
+
+    @abstractmethod
+    def transpose(self, array: Array) -> Array:
+        """The transposed view of a matrix."""
+
+    @abstractmethod
+    def transpose_source(self, name: str) -> str:
+        """Expression for the transposed view of the matrix called ``name``."""
+
+    @abstractmethod
+    def copy_source(self, target: str, source: str) -> str:
+        """Statement that copies the value of the expression ``source`` into an array."""
+
+    @abstractmethod
+    def inference(self) -> AbstractContextManager[Any]:
+        """Context in which kernels run: no recording of gradients, no warnings about nan."""
+
+
+def wrong_label(labels: np.ndarray[Any, Any], classes: int) -> RunError | None:
+    """The error naming the first of ``labels`` (n,) that is no class number; None if all are."""
+    fits = (labels >= 0) & (labels < classes) & (labels == np.floor(labels))
+    if fits.all():
+        return None
+    at = int(np.argmin(fits))
+    return RunError(
+        "a label is not a class number",
+        got=f"label {labels[at]} at position {at}",
+        expected=f"an integer from 0 to {classes - 1}" if classes else "no labels: no classes",
+    )

@@ -1,0 +1,470 @@
+"""Kernels in torch, with templates for emitted code. Layer: backends.
+
+``writes_out`` is set only where torch computes into ``out`` itself; many of its functions allocate
+and copy. Functions are bound as ``torch.mm``, which costs half a call of ``torch.ops.aten.mm.out``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tinyflow import ops
+from tinyflow.backends.numpy_ import draw_normal, draw_uniform
+from tinyflow.backends.table import Array, Kernel, KernelTable, Template, wrong_label
+from tinyflow.ops.rules import normal_axes
+from tinyflow.types import DType, as_dtype
+
+__all__ = ["TORCH"]
+
+Axes = tuple[int, ...] | None
+Attrs = Mapping[str, Any]
+Shapes = Sequence[tuple[int, ...]]
+_DTYPES: Mapping[DType, torch.dtype] = {dtype: getattr(torch, dtype.value) for dtype in DType}
+_aten = torch.ops.aten
+
+
+class _TorchTable(KernelTable):
+    """Arrays are tensors of the CPU; see KernelTable."""
+
+    def empty(self, shape: tuple[int, ...], dtype: DType) -> Array:
+        return torch.empty(shape, dtype=_DTYPES[dtype])
+
+    def from_numpy(self, array: Array, dtype: DType) -> Array:
+        return torch.from_numpy(np.array(array)).to(_DTYPES[dtype])
+
+    def from_feed(self, array: Array) -> Array:
+        if array.flags.writeable and all(stride >= 0 for stride in array.strides):
+            return torch.from_numpy(array)
+        return torch.from_numpy(array.copy())  # torch takes neither read-only nor reversed arrays
+
+    def to_numpy(self, array: Array) -> Array:
+        return np.array(array.to(_DTYPES[DType(self.dtype_of(array).numpy.name)]).numpy())
+
+    def dtype_of(self, array: Array) -> DType:
+        return as_dtype(str(array.dtype).removeprefix("torch."))
+
+    def shares_storage(self, a: Array, b: Array) -> bool:
+        return bool(a.untyped_storage().data_ptr() == b.untyped_storage().data_ptr())
+
+    def transpose(self, array: Array) -> Array:
+        return array.t()
+
+    def transpose_source(self, name: str) -> str:
+        return f"{name}.t()"
+
+    def copy_source(self, target: str, source: str) -> str:
+        return f"{target}.copy_({source})"
+
+    def inference(self) -> AbstractContextManager[Any]:
+        return torch.inference_mode()
+
+
+def _tensor(x: Any, others: Sequence[Any]) -> Any:
+    """A Python number as a tensor that takes the dtype of the floating tensor beside it."""
+    if isinstance(x, Tensor) or x is None:
+        return x
+    floating = (y.dtype for y in others if isinstance(y, Tensor) and y.is_floating_point())
+    return torch.as_tensor(x, dtype=next(floating, None))
+
+
+def _kernel(
+    compute: Callable[..., Tensor],
+    template: Template | str | None = None,
+    *,
+    writes_out: bool = True,
+) -> Kernel:
+    """Kernel of ``compute(*tensors, out=None, **attrs)``; without ``writes_out`` it has no out."""
+
+    def run(*inputs: Any, out: Tensor | None = None, **attrs: Any) -> Tensor:
+        tensors = [_tensor(x, inputs) for x in inputs]
+        if writes_out:
+            return compute(*tensors, out=out, **attrs)
+        result = compute(*tensors, **attrs)
+        return result if out is None else out.copy_(result)
+
+    if isinstance(template, str):
+        fixed = template
+        return Kernel(run, writes_out, lambda attrs, shapes: fixed)
+    return Kernel(run, writes_out, template)
+
+
+def _function(name: str, arity: int) -> Kernel:
+    """Kernel of ``torch.name(inputs, out=out)``."""
+    places = ", ".join(f"{{{i}}}" for i in range(arity))
+    return _kernel(getattr(torch, name), f"{name}({places}, out={{out}})")
+
+
+def _into(out: Tensor | None, result: Tensor) -> Tensor:
+    return result.clone() if out is None else out.copy_(result)
+
+
+# --- elementwise -------------------------------------------------------------------------------
+
+
+def _relu(x: Tensor, out: Tensor | None = None) -> Tensor:
+    return torch.clamp_min(x, 0, out=out)
+
+
+def _copy(x: Tensor, out: Tensor | None = None) -> Tensor:
+    return _into(out, x)
+
+
+def _backward(name: str, *more: int) -> Kernel:
+    """Kernel of ``aten.name(dy, y, *more, grad_input=out)``."""
+    packet = getattr(_aten, name)
+
+    def run(dy: Tensor, y: Tensor, out: Tensor | None = None) -> Tensor:
+        if out is None:
+            result: Tensor = packet(dy, y, *more)
+            return result
+        packet.grad_input(dy, y, *more, grad_input=out)
+        return out
+
+    arguments = ", ".join(["{0}", "{1}", *map(str, more)])
+    return _kernel(run, f"{name}({arguments}, grad_input={{out}})")
+
+
+def _cast(x: Tensor, dtype: DType, out: Tensor | None = None) -> Tensor:
+    return x.to(_DTYPES[dtype], copy=True) if out is None else out.copy_(x)
+
+
+def _cast_like(x: Tensor, like: Tensor) -> Tensor:
+    return x.to(like.dtype, copy=True)
+
+
+# --- reductions --------------------------------------------------------------------------------
+# torch takes an empty tuple of axes for "all": a reduction over no axes is a copy.
+
+
+def _reduce_sum(
+    x: Tensor, reduction_indices: Axes, keepdims: bool, out: Tensor | None = None
+) -> Tensor:
+    if reduction_indices == ():
+        return _into(out, x)
+    dtype = torch.float32 if x.dtype is torch.bool else x.dtype
+    return torch.sum(x, reduction_indices, keepdims, dtype=dtype, out=out)
+
+
+def _reduce_mean(
+    x: Tensor, reduction_indices: Axes, keepdims: bool, out: Tensor | None = None
+) -> Tensor:
+    x = x if x.is_floating_point() else x.to(torch.float32)
+    if reduction_indices == ():
+        return _into(out, x)
+    return torch.mean(x, reduction_indices, keepdims, out=out)
+
+
+def _reduce_max(
+    x: Tensor, reduction_indices: Axes, keepdims: bool, out: Tensor | None = None
+) -> Tensor:
+    if reduction_indices == ():
+        return _into(out, x)
+    return torch.amax(x, reduction_indices or (), keepdims, out=out)
+
+
+def _reduction(name: str) -> Template:
+    def template(attrs: Attrs, shapes: Shapes) -> str:
+        axes = attrs["reduction_indices"]
+        if axes == ():
+            return "{out}.copy_({0})"
+        dims = "()" if axes is None and name == "amax" else str(axes)
+        return f"{name}({{0}}, {dims}, {attrs['keepdims']}, out={{out}})"
+
+    return template
+
+
+def _argmax(x: Tensor, axis: int, out: Tensor | None = None) -> Tensor:
+    return torch.argmax(x, axis, False, out=out)
+
+
+def _size(x: Tensor, reduction_indices: Axes) -> Tensor:
+    count = 1
+    for axis in normal_axes(reduction_indices, x.dim()):
+        count *= x.shape[axis]
+    return torch.tensor(count, dtype=x.dtype if x.is_floating_point() else torch.float32)
+
+
+# --- matrices ----------------------------------------------------------------------------------
+
+
+def _matmul(
+    x: Tensor, y: Tensor, transpose_a: bool, transpose_b: bool, out: Tensor | None = None
+) -> Tensor:
+    return torch.mm(x.t() if transpose_a else x, y.t() if transpose_b else y, out=out)
+
+
+def _factors(attrs: Attrs, first: int) -> str:
+    a = f"{{{first}t}}" if attrs["transpose_a"] else f"{{{first}}}"
+    return a + ", " + (f"{{{first + 1}t}}" if attrs["transpose_b"] else f"{{{first + 1}}}")
+
+
+def _matmul_template(attrs: Attrs, shapes: Shapes) -> str:
+    return f"mm({_factors(attrs, 0)}, out={{out}})"
+
+
+def _gemm(
+    c: Tensor,
+    a: Tensor,
+    b: Tensor,
+    alpha: float,
+    beta: float,
+    transpose_a: bool,
+    transpose_b: bool,
+    out: Tensor | None = None,
+) -> Tensor:
+    a, b = a.t() if transpose_a else a, b.t() if transpose_b else b
+    return torch.addmm(c, a, b, beta=beta, alpha=alpha, out=out)
+
+
+def _gemm_template(attrs: Attrs, shapes: Shapes) -> str:
+    return f"addmm({{0}}, {_factors(attrs, 1)}, beta={{@beta}}, alpha={{@alpha}}, out={{out}})"
+
+
+def _linear(
+    x: Tensor, weight: Tensor, bias: Tensor | None = None, out: Tensor | None = None
+) -> Tensor:
+    x = x.reshape(x.shape[0], weight.shape[1])
+    if bias is None:
+        return torch.mm(x, weight.t(), out=out)
+    return torch.addmm(bias, x, weight.t(), out=out)
+
+
+def _linear_template(attrs: Attrs, shapes: Shapes) -> str:
+    rows, inner = shapes[0][0], shapes[1][1]
+    x = "{0}" if len(shapes[0]) == 2 else f"{{0}}.reshape({rows}, {inner})"
+    return (
+        f"addmm({{2}}, {x}, {{1t}}, out={{out}})" if shapes[2:] else f"mm({x}, {{1t}}, out={{out}})"
+    )
+
+
+# --- layout ------------------------------------------------------------------------------------
+
+
+def _reshape(x: Tensor, shape: Sequence[int | None]) -> Tensor:
+    return x.reshape([-1 if dim is None else dim for dim in shape])
+
+
+def _reshape_template(attrs: Attrs, shapes: Shapes) -> str:
+    return f"{{0}}.reshape({tuple(-1 if dim is None else dim for dim in attrs['shape'])})"
+
+
+def _reshape_like(x: Tensor, like: Tensor) -> Tensor:
+    return x.reshape(like.shape)
+
+
+def _transpose(x: Tensor, perm: Axes, out: Tensor | None = None) -> Tensor:
+    view = x.permute(*(reversed(range(x.dim())) if perm is None else perm))
+    return view.clone(memory_format=torch.contiguous_format) if out is None else out.copy_(view)
+
+
+def _transpose_template(attrs: Attrs, shapes: Shapes) -> str:
+    perm = attrs["perm"] or tuple(reversed(range(len(shapes[0]))))
+    return f"{{out}}.copy_({{0}}.permute({perm}))"
+
+
+def _broadcast_to(x: Tensor, shape: tuple[int, ...], out: Tensor | None = None) -> Tensor:
+    return (
+        x.expand(shape).clone(memory_format=torch.contiguous_format)
+        if out is None
+        else out.copy_(x)
+    )
+
+
+def _broadcast_like(x: Tensor, like: Tensor, reduction_indices: Axes, keepdims: bool) -> Tensor:
+    if not keepdims:
+        for axis in normal_axes(reduction_indices, like.dim()):
+            x = x.unsqueeze(axis)
+    return _broadcast_to(x, tuple(like.shape))
+
+
+def _sum_like(x: Tensor, like: Tensor) -> Tensor:
+    return _as_number(x).sum_to_size(like.shape).clone()
+
+
+def _as_number(x: Tensor) -> Tensor:
+    return x.to(torch.float32) if x.dtype is torch.bool else x
+
+
+def _fill(number: int) -> Kernel:
+    def fill(shape: tuple[int, ...], dtype: DType) -> Tensor:
+        return torch.full(shape, number, dtype=_DTYPES[dtype])
+
+    return _kernel(fill, writes_out=False)
+
+
+# --- softmax and losses ------------------------------------------------------------------------
+
+
+def _softmax(x: Tensor, axis: int, out: Tensor | None = None) -> Tensor:
+    return torch.softmax(x, axis, out=out)
+
+
+def _log_softmax(x: Tensor, axis: int, out: Tensor | None = None) -> Tensor:
+    return torch.log_softmax(x, axis, out=out)
+
+
+def _softmax_grad(dy: Tensor, y: Tensor, axis: int, out: Tensor | None = None) -> Tensor:
+    return torch._softmax_backward_data(dy, y, axis, y.dtype, grad_input=out)
+
+
+def _log_softmax_grad(dy: Tensor, y: Tensor, axis: int, out: Tensor | None = None) -> Tensor:
+    return torch._log_softmax_backward_data(dy, y, axis, y.dtype, out=out)
+
+
+def _checked(labels: Tensor, classes: int) -> Tensor:
+    """Labels as int64; floats must be whole. Range is checked where they are used as indices."""
+    if labels.is_floating_point() and not torch.equal(labels, labels.floor()):
+        _refuse(labels, classes)
+    return labels.to(torch.int64)
+
+
+def _refuse(labels: Tensor, classes: int) -> None:
+    error = wrong_label(labels.numpy(), classes)
+    if error:
+        raise error
+
+
+def _sparse_loss(logits: Tensor, labels: Tensor, out: Tensor | None = None) -> Tensor:
+    """Gather checks the range of the labels, on both sides."""
+    index = _checked(labels, logits.shape[1])
+    try:
+        chosen = torch.gather(torch.log_softmax(logits, 1), 1, index.unsqueeze(1))
+    except RuntimeError:
+        _refuse(labels, logits.shape[1])
+        raise
+    return torch.neg(torch.mean(chosen), out=out)
+
+
+def _sparse_grad(dy: Tensor, logits: Tensor, labels: Tensor, out: Tensor | None = None) -> Tensor:
+    index = _checked(labels, logits.shape[1])
+    result: Tensor = torch.softmax(logits, 1, out=out)
+    ones = torch.ones((), dtype=logits.dtype).expand(len(index), 1)
+    try:
+        result.scatter_add_(1, index.unsqueeze(1), -ones)
+    except RuntimeError:
+        _refuse(labels, logits.shape[1])
+        raise
+    return result.mul_(dy / len(index))
+
+
+def _dense_loss(logits: Tensor, labels: Tensor, out: Tensor | None = None) -> Tensor:
+    product = torch.log_softmax(logits, -1).mul_(labels)
+    return torch.sum(product, -1, out=out).neg_()
+
+
+def _mean_dense_loss(logits: Tensor, labels: Tensor, out: Tensor | None = None) -> Tensor:
+    product = torch.log_softmax(logits, -1).mul_(labels)
+    rows = logits.shape[:-1].numel()
+    return torch.sum(product, None, out=out).div_(-rows)
+
+
+# --- state and random --------------------------------------------------------------------------
+
+
+def _drawn(draw: Callable[..., Array]) -> Kernel:
+    """The numbers that the numpy backend draws; bfloat16 from float32."""
+
+    def run(dtype: DType, **attrs: Any) -> Tensor:
+        exact = DType.float32 if dtype is DType.bfloat16 else dtype
+        return torch.from_numpy(draw(dtype=exact, **attrs)).to(_DTYPES[dtype])
+
+    return _kernel(run, writes_out=False)
+
+
+def _assign(variable: Tensor | None, value: Tensor, out: Tensor | None = None) -> Tensor:
+    dtype = value.dtype if variable is None else variable.dtype
+    return value.to(dtype, copy=True) if out is None else out.copy_(value)
+
+
+_COPY = "{out}.copy_({0})"
+
+TORCH = _TorchTable(
+    "torch",
+    {
+        ops.assign: _kernel(_assign),
+        ops.identity: _kernel(_copy, _COPY),
+        ops.stop_gradient: _kernel(_copy, _COPY),
+        ops.normal: _drawn(draw_normal),
+        ops.uniform: _drawn(draw_uniform),
+        ops.add: _function("add", 2),
+        ops.sub: _function("sub", 2),
+        ops.mul: _function("mul", 2),
+        ops.div: _function("div", 2),
+        ops.pow: _function("pow", 2),
+        ops.equal: _function("eq", 2),
+        ops.greater: _function("gt", 2),
+        ops.neg: _function("neg", 1),
+        ops.exp: _function("exp", 1),
+        ops.log: _function("log", 1),
+        ops.sqrt: _function("sqrt", 1),
+        ops.tanh: _function("tanh", 1),
+        ops.sigmoid: _function("sigmoid", 1),
+        ops.relu: _kernel(_relu, "clamp_min({0}, 0, out={out})"),
+        ops.relu_grad: _backward("threshold_backward", 0),
+        ops.tanh_grad: _backward("tanh_backward"),
+        ops.sigmoid_grad: _backward("sigmoid_backward"),
+        ops.cast: _kernel(_cast, _COPY),
+        ops.cast_like: _kernel(_cast_like, writes_out=False),
+        ops.zeros_like: _kernel(torch.zeros_like, writes_out=False),
+        ops.ones_like: _kernel(torch.ones_like, writes_out=False),
+        ops.reduce_sum: _kernel(_reduce_sum, _reduction("sum")),
+        ops.reduce_mean: _kernel(_reduce_mean, _reduction("mean")),
+        ops.reduce_max: _kernel(_reduce_max, _reduction("amax")),
+        ops.argmax: _kernel(_argmax, "argmax({0}, {@axis}, False, out={out})"),
+        ops.size: _kernel(_size, writes_out=False),
+        ops.matmul: _kernel(_matmul, _matmul_template),
+        ops.gemm: _kernel(_gemm, _gemm_template),
+        ops.linear: _kernel(_linear, _linear_template),
+        ops.reshape: _kernel(_reshape, _reshape_template, writes_out=False),
+        ops.reshape_like: _kernel(_reshape_like, writes_out=False),
+        ops.transpose: _kernel(_transpose, _transpose_template),
+        ops.broadcast_to: _kernel(_broadcast_to, _COPY),
+        ops.broadcast_like: _kernel(_broadcast_like, writes_out=False),
+        ops.sum_like: _kernel(_sum_like, writes_out=False),
+        ops.zeros: _fill(0),
+        ops.ones: _fill(1),
+        ops.softmax: _kernel(_softmax, "softmax({0}, {@axis}, out={out})"),
+        ops.log_softmax: _kernel(_log_softmax, "log_softmax({0}, {@axis}, out={out})"),
+        ops.softmax_grad: _kernel(
+            _softmax_grad, "softmax_backward({0}, {1}, {@axis}, {1}.dtype, grad_input={out})"
+        ),
+        ops.log_softmax_grad: _kernel(
+            _log_softmax_grad, "log_softmax_backward({0}, {1}, {@axis}, {1}.dtype, out={out})"
+        ),
+        ops.mean_sparse_softmax_cross_entropy_with_logits: _kernel(
+            _sparse_loss, "sparse_loss({0}, {1}, {out})"
+        ),
+        ops.sparse_softmax_cross_entropy_grad: _kernel(
+            _sparse_grad, "sparse_grad({0}, {1}, {2}, {out})"
+        ),
+        ops.softmax_cross_entropy_with_logits: _kernel(_dense_loss, "dense_loss({0}, {1}, {out})"),
+        ops.mean_softmax_cross_entropy_with_logits: _kernel(
+            _mean_dense_loss, "mean_dense_loss({0}, {1}, {out})"
+        ),
+    },
+    {
+        **{
+            name: getattr(torch, name)
+            for name in (
+                *("add", "sub", "mul", "div", "pow", "eq", "gt"),
+                *("neg", "exp", "log", "sqrt", "tanh", "sigmoid", "clamp_min"),
+                *("sum", "mean", "amax", "argmax", "mm", "addmm", "softmax", "log_softmax"),
+            )
+        },
+        "threshold_backward": _aten.threshold_backward.grad_input,
+        "tanh_backward": _aten.tanh_backward.grad_input,
+        "sigmoid_backward": _aten.sigmoid_backward.grad_input,
+        "softmax_backward": torch._softmax_backward_data,
+        "log_softmax_backward": torch._log_softmax_backward_data,
+        "sparse_loss": _sparse_loss,
+        "sparse_grad": _sparse_grad,
+        "dense_loss": _dense_loss,
+        "mean_dense_loss": _mean_dense_loss,
+    },
+)
