@@ -4,6 +4,7 @@ from tinyflow.passes.contract import Pass, Pipeline, Step
 from tinyflow.passes.gradient import accumulate, gradient
 from tinyflow.passes.infer import DTYPES, KNOWN_DTYPES, KNOWN_SHAPES, SHAPES, describe, infer
 from tinyflow.passes.order import SCHEDULE, order
+from tinyflow.passes.peephole import peephole
 from tinyflow.passes.specialise import specialise
 from tinyflow.passes.standard import STANDARD
 
@@ -22,5 +23,6 @@ __all__ = [
     "gradient",
     "infer",
     "order",
+    "peephole",
     "specialise",
 ]

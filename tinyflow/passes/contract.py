@@ -85,7 +85,7 @@ class Pipeline:
         return tuple(stage.name for stage in self.passes)
 
     def replace(self, name: str, run: Callable[[Graph], Graph]) -> Pipeline:
-        """A pipeline in which this function does the work of the pass ``name``, contract unchanged."""
+        """A pipeline in which this function does the work of the pass ``name``."""
         at = self._index(name)
         stage = replace(self.passes[at], run=run)
         return Pipeline((*self.passes[:at], stage, *self.passes[at + 1 :]))

@@ -10,7 +10,7 @@ from tinyflow.errors import DTypeError, TinyflowError
 from tinyflow.ir import Fact, Graph, Node, Value, users
 from tinyflow.types import DType, Shape, default_dtype, unify_shape
 
-__all__ = ["DTYPES", "KNOWN_DTYPES", "KNOWN_SHAPES", "SHAPES", "describe", "infer"]
+__all__ = ["DTYPES", "KNOWN_DTYPES", "KNOWN_SHAPES", "SHAPES", "carry_types", "describe", "infer"]
 
 T = TypeVar("T")
 Rule = Callable[[Mapping[str, Any], Sequence[T], Sequence[T]], tuple[Sequence[T], Sequence[T]]]
@@ -101,6 +101,18 @@ def _check_constants(graph: Graph, dtypes: Mapping[Value, DType | None]) -> None
                 expected=dtype,
                 fix="Cast the other operand with tf.cast(x, tf.float32).",
             )
+
+
+def carry_types(old: Graph, new: Graph, moved: Mapping[Value, Value]) -> Graph:
+    """Give a rewritten graph the types of the old one: for rewrites that keep each value's type.
+
+    ``moved`` maps old to new values, as :func:`tinyflow.ir.rewrite` returns it.
+    """
+    present = set(new.nodes)
+    kept = [(before, after) for before, after in moved.items() if after.node in present]
+    shapes, dtypes = old.fact(SHAPES), old.fact(DTYPES)
+    new = new.with_fact(SHAPES, {after: shapes[before] for before, after in kept})
+    return new.with_fact(DTYPES, {after: dtypes[before] for before, after in kept})
 
 
 def describe(graph: Graph) -> Callable[[Value], str]:

@@ -8,19 +8,20 @@ from tinyflow.ir import Fact
 from tinyflow.passes.contract import Pass, Pipeline
 from tinyflow.passes.infer import DTYPES, KNOWN_DTYPES, KNOWN_SHAPES, SHAPES, infer
 from tinyflow.passes.order import SCHEDULE, order
+from tinyflow.passes.peephole import peephole
 from tinyflow.passes.specialise import specialise
 
 __all__ = ["STANDARD"]
 
-_LEAVES: frozenset[Fact[Any]] = frozenset(
-    {KNOWN_SHAPES, KNOWN_DTYPES}
-)  # leaves are never cloned, so these stay true
+# Leaves are never cloned, so what is known of them stays true.
+_LEAVES: frozenset[Fact[Any]] = frozenset({KNOWN_SHAPES, KNOWN_DTYPES})
 _TYPES: frozenset[Fact[Any]] = frozenset({SHAPES, DTYPES})
 _ORDERED: frozenset[Fact[Any]] = frozenset({SCHEDULE})
 
 STANDARD = Pipeline(
     (
         Pass("infer", infer, provides=_TYPES, preserves=_LEAVES),
+        Pass("peephole", peephole, requires=_TYPES, provides=_TYPES, preserves=_LEAVES),
         Pass("specialise", specialise, requires=_TYPES, preserves=_LEAVES),
         Pass("order", order, requires=_TYPES, provides=_ORDERED, preserves=_LEAVES),
     )

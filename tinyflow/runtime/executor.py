@@ -180,7 +180,8 @@ class _Emitter:
 
     def _call(self, step: Instruction, kernel: Kernel, out: str | None) -> str:
         """The call as an expression: from the kernel's template, else by its function."""
-        template = kernel.template(step.attrs) if kernel.template else None
+        shapes = [self.program.registers[index].shape for index in step.inputs]
+        template = kernel.template(step.attrs, shapes) if kernel.template else None
         if template and ("{out}" in template) == (out is not None):
             return _PLACE.sub(lambda match: self._fill(match, step, out), template)
         function = f"k_{step.op.name}"

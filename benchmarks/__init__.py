@@ -1,0 +1,1 @@
+"""Every speed claim of this project, as ratios measured side by side in one run."""

@@ -1,0 +1,88 @@
+"""Reads and writes of variables come in the order that versions ask for."""
+
+from __future__ import annotations
+
+import pytest
+
+from tinyflow import ops
+from tinyflow.errors import GraphError
+from tinyflow.ir import Graph, Node, Value
+from tinyflow.passes import SCHEDULE, order
+
+
+def read(variable: Value, version: int) -> Value:
+    return Value(variable.node, 0, version)
+
+
+def place(graph: Graph) -> dict[Node, int]:
+    return {node: index for index, node in enumerate(order(graph).fact(SCHEDULE))}
+
+
+def test_old_reads_come_before_a_write_and_new_reads_after() -> None:
+    w = ops.variable(dtype="float32", name="W")
+    write = ops.assign(read(w, 0), 1.0)
+    old, new = ops.exp(read(w, 0)), ops.log(read(w, 1))
+    at = place(Graph((new, write, old)))
+    assert at[old.node] < at[write.node] < at[new.node]
+
+
+def test_writes_come_in_program_order_and_their_readers_between() -> None:
+    w = ops.variable(dtype="float32", name="W")
+    writes = [ops.assign(read(w, k), float(k)) for k in range(4)]
+    reads = [ops.exp(read(w, k)) for k in range(5)]
+    at = place(Graph((*reversed(writes), *reversed(reads))))
+    sequence = [reads[0]]
+    for write, after in zip(writes, reads[1:]):
+        sequence += [write, after]
+    places = [at[value.node] for value in sequence]
+    assert places == sorted(places)
+
+
+def test_a_view_counts_as_a_read() -> None:
+    w = ops.variable(dtype="float32", name="W")
+    view = ops.exp(ops.reshape(read(w, 0), shape=(4,)))
+    write = ops.assign(read(w, 0), 1.0)
+    at = place(Graph((write, view)))
+    assert at[view.node] < at[write.node]
+
+
+def test_readers_of_an_assigns_output_come_before_the_next_write() -> None:
+    w = ops.variable(dtype="float32", name="W")
+    first = ops.assign(read(w, 0), 1.0)
+    use = ops.exp(first)
+    second = ops.assign(read(w, 1), 2.0)
+    at = place(Graph((second, use)))
+    assert at[first.node] < at[use.node] < at[second.node]
+
+
+def test_what_can_fail_runs_before_the_first_write() -> None:
+    w = ops.variable(dtype="float32", name="W")
+    logits, labels = ops.placeholder(dtype="float32"), ops.placeholder(dtype="int64")
+    loss = ops.mean_sparse_softmax_cross_entropy_with_logits(logits, labels)
+    write = ops.assign(read(w, 0), 1.0)
+    at = place(Graph((write, loss)))
+    assert at[loss.node] < at[write.node]
+
+
+def test_an_old_read_that_needs_the_new_content_suggests_identity() -> None:
+    w = ops.variable(dtype="float32", name="W")
+    write = ops.assign(read(w, 0), 1.0)
+    both = ops.add(read(w, 0), write, name="both")
+    with pytest.raises(GraphError, match=r"add 'both'.*variable 'W'.*tf.identity\(W\)"):
+        order(Graph((both,)))
+
+
+def test_identity_keeps_the_old_content() -> None:
+    w = ops.variable(dtype="float32", name="W")
+    old = ops.identity(read(w, 0))
+    write = ops.assign(read(w, 0), 1.0)
+    at = place(Graph((ops.add(old, write),)))
+    assert at[old.node] < at[write.node]
+
+
+def test_control_dependencies_are_kept() -> None:
+    x = ops.placeholder(dtype="float32")
+    first = ops.exp(x)
+    second = ops.log(x, after=[first.node])
+    at = place(Graph((second, first)))
+    assert at[first.node] < at[second.node]

@@ -1,0 +1,56 @@
+"""Fold small patterns that meet in every training step. Layer: passes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tinyflow import ops
+from tinyflow.ir import Graph, Node, Value, rewrite, users
+from tinyflow.passes.infer import DTYPES, SHAPES, carry_types
+
+__all__ = ["peephole"]
+
+
+def peephole(graph: Graph) -> Graph:
+    """Fold ``c - k * (a @ b)`` and ``c + k * (a @ b)`` into ``gemm(c, a, b)`` with alpha = -k or k.
+
+    This is the gradient-descent update of a weight: the gradient never exists as an array of its
+    own, and the step writes straight into the weight. Applies where product and scaled product have
+    no other reader and k is a number.
+    """
+    shapes, dtypes = graph.fact(SHAPES), graph.fact(DTYPES)
+    counts = {value: len(uses) for value, uses in users(graph).items()}
+    for value in graph.outputs:
+        counts[value] = counts.get(value, 0) + 1
+
+    def rule(node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...] | None:
+        if node.op not in (ops.sub, ops.add) or counts[node.inputs[1]] != 1:
+            return None
+        same = shapes[node.inputs[0]] == shapes[node.inputs[1]] is not None
+        if not same or dtypes[node.inputs[0]] is not dtypes[node.inputs[1]]:
+            return None
+        found = _scaled_product(node.inputs[1], inputs[1], counts)
+        if found is None:
+            return None
+        product, scale = found
+        alpha = -scale if node.op is ops.sub else scale
+        return (ops.gemm(inputs[0], *product.inputs, alpha=alpha, **product.attrs),)
+
+    folded, moved = rewrite(graph, rule)
+    return carry_types(graph, folded, moved)
+
+
+def _scaled_product(
+    old: Value, new: Value, counts: Mapping[Value, int]
+) -> tuple[Node, float] | None:
+    """(matmul node on new inputs, k) if the value is k * matmul, or matmul alone."""
+    if old.node.op is ops.matmul:
+        return new.node, 1.0
+    if old.node.op is not ops.mul:
+        return None
+    for position in (0, 1):
+        product, factor = old.node.inputs[position], old.node.inputs[1 - position]
+        number = factor.node.op.name == "constant" and factor.node.attrs["value"].ndim == 0
+        if product.node.op is ops.matmul and counts[product] == 1 and number:
+            return new.node.inputs[position].node, float(factor.node.attrs["value"])
+    return None
