@@ -35,8 +35,10 @@ class GraphWire:
     tag, hashable = "$g", True
 
     def __init__(self, ops: Mapping[str, Op], *, judge: bool) -> None:
-        self._ops = ops
+        self._ops, self._judge = ops, judge
         self._parity = 0 if judge else 1
+        self._foreign: dict[str, Op] = {}  # the judge's ops that are not in our catalog, by name
+        self._source = "the student's" if judge else "given"  # where a node came from, in errors
         self._numbers: dict[Node, int] = {}
         self._nodes: dict[int, Node] = {}
         self._sent = 0  # nodes of ours that crossed
@@ -111,7 +113,10 @@ class GraphWire:
         }
         device = str(node.device) if node.device else None
         after = [self._numbers[need] for need in node.after]
-        return [node.op.name, inputs, attrs, node.name, after, device]
+        op = node.op.name
+        if self._judge and op not in self._ops:
+            return [[op, len(node.outputs)], inputs, {}, node.name, after, device]
+        return [op, inputs, attrs, node.name, after, device]
 
     def open(self, content: Any | None, read: Callable[[Any], object], caps: Caps) -> None:
         """Build the nodes of a section; raises WireError naming the row and what is wrong."""
@@ -133,16 +138,29 @@ class GraphWire:
         if type(row) is not list or len(row) != 6:
             raise WireError("a node has six parts")
         name, inputs, attrs, label, after, device = row
-        if type(name) is not str or name not in self._ops:
-            raise WireError("unknown op")
+        op = self._op(name)
         if type(inputs) is not list or type(after) is not list or type(attrs) is not dict:
             raise WireError("inputs, attributes or control dependencies of a wrong type")
-        op = self._ops[name]
         values = [self._read_value([x, 0, 0] if type(x) is int else x) for x in inputs]
         checked = {key: _attribute(op, key, read(item)) for key, item in attrs.items()}
         label = _name(label)
-        place = op.node(values, checked, name=label, after=[self._node(n) for n in after])
-        return Node(op, place.inputs, place.attrs, label, place.after, _device(device), None)
+        for position in op.mutates:
+            if position >= len(values) or values[position].node.op.name != "variable":
+                raise WireError(f"op {name} must write a variable")
+        needs = [self._node(number) for number in after]
+        node = op.node(values, checked, name=label, after=needs, source=self._source)
+        if device is None:
+            return node
+        return Node(op, node.inputs, node.attrs, label, node.after, _device(device), self._source)
+
+    def _op(self, name: Any) -> Op:
+        """The op of a row: of the catalog, or [name, outputs] for one that the judge made up."""
+        if type(name) is list and not self._judge:
+            label, count = name
+            return self._foreign.setdefault(label, _opaque(label, count))
+        if type(name) is not str or name not in self._ops:
+            raise WireError("unknown op")
+        return self._ops[name]
 
     def read(self, content: Any, read: Callable[[Any], object]) -> object:
         """The value, node, graph, op or dtype of ``content``; raises WireError."""
@@ -164,7 +182,7 @@ class GraphWire:
     def _read_graph(self, outputs: list[Any]) -> Graph:
         graph = Graph(tuple(self._read_value(output) for output in outputs))
         try:
-            verify(graph)
+            verify(graph, self._numbers)
         except TinyflowError as error:
             raise WireError(f"not a valid graph: {error}") from None
         return graph
@@ -222,6 +240,16 @@ def _attribute(op: Op, key: str, value: object) -> object:
     return value
 
 
+def _opaque(name: str, outputs: int) -> Op:
+    """An op of which only the name and the number of outputs are known; it takes any inputs."""
+
+    def unknown(attrs: Any, ins: Any, outs: Any) -> Any:
+        return ins, outs
+
+    names = tuple(f"y{index}" for index in range(outputs))
+    return Op(name, ("x",), shape=unknown, dtype=unknown, outputs=names, variadic=True)
+
+
 def _name(label: Any) -> str | None:
     if label is None:
         return None
@@ -230,9 +258,7 @@ def _name(label: Any) -> str | None:
     return label
 
 
-def _device(text: Any) -> Device | None:
-    if text is None:
-        return None
+def _device(text: Any) -> Device:
     if type(text) is not str or len(text) > 20:
         raise WireError("not a device")
     return Device.parse(text)

@@ -9,10 +9,12 @@ callbacks, handles) cross through an ``Extension``.
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, NoReturn, Protocol
@@ -29,6 +31,8 @@ DTYPES = (
 )
 _MAX_INT_DIGITS, _MAX_RANK, _MAX_STRING = 20, 16, 1 << 20
 _SCALARS = (bool, int, float, str, np.bool_, np.integer, np.floating)
+_SAFE = 1e4  # fits every float dtype
+_NAMES = {np.dtype(name): name for name in DTYPES}
 _NON_FINITE = ("nan", "inf", "-inf")
 
 
@@ -141,7 +145,8 @@ class Codec:
         """One frame, as buffers to send in order; raises WireError naming what cannot cross."""
         sent = False
         try:
-            frame = self._pack(kind, nonce, body, caps)
+            with _no_collection():
+                frame = self._pack(kind, nonce, body, caps)
             sent = True
             return frame
         finally:
@@ -155,7 +160,7 @@ class Codec:
         message = {
             "v": value,
             "s": {tag: section for tag, section in sections.items() if section is not None},
-            "a": [[a.dtype.name, list(a.shape)] for a in writer.arrays],
+            "a": [[_NAMES[a.dtype], list(a.shape)] for a in writer.arrays],
         }
         text = json.dumps(message, separators=(",", ":"), allow_nan=False).encode("ascii")
         raw_bytes = sum(a.nbytes for a in writer.arrays)
@@ -177,6 +182,10 @@ class Codec:
             raise WireError(f"not strict JSON ({type(error).__name__})") from None
         if type(message) is not dict or message.keys() != {"v", "s", "a"}:
             raise WireError("a message must have the parts v, s and a")
+        with _no_collection():
+            return self._read(message, raw, caps)
+
+    def _read(self, message: dict[str, Any], raw: bytes | bytearray, caps: Caps) -> object:
         reader = _Reader(self._extensions, caps, _arrays(message["a"], raw, caps))
         try:
             sections = message["s"]
@@ -225,6 +234,8 @@ class _Writer:
         return number
 
     def _compound(self, obj: Any) -> Any:
+        if isinstance(obj, np.ndarray):
+            return self._any_array(obj)
         for tag, extension in self.extensions.items():
             content = extension.write(obj, self.write)
             if content is not None:
@@ -239,9 +250,12 @@ class _Writer:
             return {"$s": [self.write(item) for item in obj]}
         if isinstance(obj, bytes):
             return {"$b": self._array(np.frombuffer(obj, np.uint8))}
+        return self._any_array(obj)
+
+    def _any_array(self, obj: Any) -> Any:
         array = _as_array(obj)
         if array.ndim == 0 and array.dtype.kind in "biuf":
-            return {"$0": [array.dtype.name, self.write(array.item())]}
+            return {"$0": [_NAMES[array.dtype], self.write(array.item())]}
         return {"$a": self._array(array)}
 
     def _array(self, array: np.ndarray[Any, Any]) -> int:
@@ -262,9 +276,11 @@ def _as_array(obj: Any) -> np.ndarray[Any, Any]:
     if not isinstance(obj, np.ndarray | np.generic):
         raise WireError(f"cannot send a {type(obj).__name__}; expected numbers, arrays or values")
     array = np.asarray(obj)
-    if array.dtype.name not in DTYPES:
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    if array.dtype not in _NAMES:
         raise WireError(f"cannot send an array of {array.dtype}; expected one of {DTYPES}")
-    return array.astype(array.dtype.newbyteorder("<"), copy=False)
+    return array
 
 
 def _arrays(listed: Any, raw: bytes | bytearray, caps: Caps) -> list[np.ndarray[Any, Any]]:
@@ -376,10 +392,12 @@ class _Reader:
             raise WireError("a scalar array without dtype")
         if content[0] not in DTYPES:
             raise WireError("an array of unknown dtype")
-        value = self.read(content[1])
+        value: Any = self.read(content[1])
         if type(value) not in (bool, int, float):
             raise WireError("a scalar array must hold a number")
         try:
+            if abs(value) <= _SAFE:
+                return np.array(value, content[0])
             with np.errstate(over="ignore"):
                 return np.array(value, content[0])
         except OverflowError:
@@ -399,6 +417,18 @@ class _Reader:
         "$0": lambda self, content: self._scalar_array(content),
         "$f": lambda self, content: self._float(content),
     }
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """A million new objects, none of them garbage, would set off the collector time and again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _checked_string(text: str) -> str:

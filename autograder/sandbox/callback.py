@@ -96,7 +96,7 @@ class CallbackWire:
         return self._callbacks[number](*args, **kwargs)
 
     def write(self, obj: object, write: AnyFunction[[object], Any]) -> Any | None:
-        """The number of a callback, the name of an own function, or [op, entry] pairs of a table."""
+        """The number of a callback, the name of an own function, or the entries of a table."""
         if isinstance(obj, Callback | Own):
             return self._entry(obj)
         if isinstance(obj, CallbackTable):

@@ -11,6 +11,7 @@ import fcntl
 import os
 import resource
 import signal
+import struct
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,9 +20,10 @@ from autograder.sandbox.landlock import READ_FILE, READ_WRITE, landlock_abi, res
 from autograder.sandbox.limits import Limits
 from autograder.sandbox.seccomp import restrict_syscalls
 
-__all__ = ["become_user", "detach", "die_with_parent", "lock", "set_limits"]
+__all__ = ["become_user", "detach", "die_with_parent", "drop_capabilities", "lock", "set_limits"]
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
+_CAPABILITY_VERSION_3 = 0x20080522
 _ENVIRONMENT = {"HOME": "/nonexistent", "PATH": "/nonexistent", "USER": "student"}
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -70,6 +72,7 @@ def lock(
     die_with_parent(parent)
     set_limits(limits, own_user=uid is not None)
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+    drop_capabilities()
     devices = [("/dev/null", READ_WRITE), ("/dev/urandom", READ_FILE)]
     abi = restrict_files([*grants, *devices]) if protections.landlock else 0
     opens = protections.opens(abi)
@@ -96,6 +99,15 @@ def die_with_parent(parent: int) -> None:
     _prctl(_PR_SET_DUMPABLE, 0)  # no other process of this user may read our memory
     if os.getppid() != parent:
         os._exit(1)
+
+
+def drop_capabilities() -> None:
+    """Give up every capability: a container's user may have some without being root."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    header = struct.pack("Ii", _CAPABILITY_VERSION_3, 0)
+    if libc.capset(header, bytes(24)):
+        code = ctypes.get_errno()
+        raise OSError(code, f"capset: {os.strerror(code)}")
 
 
 def set_limits(limits: Limits, *, own_user: bool) -> None:

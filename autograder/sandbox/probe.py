@@ -13,7 +13,6 @@ import os
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -35,7 +34,7 @@ def probe(body: Mapping[str, Any]) -> object:
     }
     attempts |= {
         "read the judge's environment": _reader(f"/proc/{judge}/environ"),
-        "write a temporary file": lambda: _write(os.path.join(tempfile.gettempdir(), "probe")),
+        "write a temporary file": lambda: _write("/tmp/sandbox-probe"),
         "write beside the engine": lambda: _write(f"{granted}.probe"),
         "empty a file it may read": lambda: os.close(os.open(granted, os.O_RDONLY | os.O_TRUNC)),
         "change a file it may read": lambda: os.close(os.open(granted, os.O_WRONLY)),

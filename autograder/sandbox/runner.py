@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 from tinyflow.backends.numpy_ import NUMPY
-
 from tinyflow.ir import Graph, Node, Value
 from tinyflow.runtime.interpreter import interpret
 

@@ -167,7 +167,7 @@ class _Table(Mapping[Op, Callable[..., object]]):
         return self._entries[name]
 
     def __iter__(self) -> Iterator[Op]:
-        return (OPS[name] for name in self._entries)
+        return (OPS[name] for name in self._entries if name in OPS)
 
     def __len__(self) -> int:
         return len(self._entries)
