@@ -30,8 +30,8 @@ def test_boxes_never_overlap_and_lie_inside_the_picture(case):
     layout = layered(sizes, edges)
     frames = [_frame(s, c) for s, c in zip(sizes, layout.centres)]
     for left, top, right, bottom in frames:
-        assert -1e-6 <= left and right <= layout.width + 1e-6
-        assert -1e-6 <= top and bottom <= layout.height + 1e-6
+        assert left >= -1e-6 and right <= layout.width + 1e-6
+        assert top >= -1e-6 and bottom <= layout.height + 1e-6
     for a, b in itertools.combinations(frames, 2):
         apart = a[2] < b[0] or b[2] < a[0] or a[3] < b[1] or b[3] < a[1]
         assert apart

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from tinyflow.errors import GradientError
 from tinyflow.ir import Node, Op, Value
@@ -58,6 +59,10 @@ class AdjointTable(Mapping[Op, AdjointRule]):
                 expected=f"one of the {len(self)} ops with an entry",
                 fix="Add one: ADJOINTS.add(op, rule), or NoGradient(reason) in place of a rule.",
             ) from None
+
+    def get(self, op: object, default: Any = None) -> Any:
+        """The rule of ``op``, or ``default``."""
+        return self._rules.get(op, default)  # type: ignore[call-overload]
 
     def __contains__(self, op: object) -> bool:
         return op in self._rules

@@ -1,0 +1,212 @@
+"""One entry per op with a gradient rule, several where attributes or shapes matter.
+
+No placeholder has a shape, so a rule that needs one fails here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from tinyflow import ops
+from tinyflow.ir import Graph, Value
+
+
+@dataclass(frozen=True)
+class Case:
+    """``build(*xs)`` at ``inputs``; ``fixed`` are further inputs without a gradient."""
+
+    name: str
+    build: Callable[..., Value]
+    inputs: tuple[np.ndarray, ...]
+    fixed: tuple[np.ndarray, ...] = ()
+    torch: Callable[..., torch.Tensor] | None = None  # where autograd cannot follow our kernel
+    graph: Graph = field(init=False)
+    xs: tuple[Value, ...] = field(init=False)
+    feeds: dict[Value, Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        leaves = [
+            ops.placeholder(dtype=array.dtype, name=f"x{i}")
+            for i, array in enumerate((*self.inputs, *self.fixed))
+        ]
+        object.__setattr__(self, "graph", Graph((self.build(*leaves),)))
+        object.__setattr__(self, "xs", tuple(leaves[: len(self.inputs)]))
+        object.__setattr__(self, "feeds", dict(zip(leaves, (*self.inputs, *self.fixed))))
+
+
+RNG = np.random.default_rng(7)
+
+
+def normal(*shape: int) -> np.ndarray:
+    """float64, away from 0 so that differences do not step over a kink."""
+    array = RNG.normal(size=shape)
+    return np.asarray(array + 0.2 * np.sign(array))
+
+
+def positive(*shape: int) -> np.ndarray:
+    """float64 in [0.5, 2)."""
+    return RNG.uniform(0.5, 2.0, size=shape)
+
+
+LABELS = np.array([2, 0, 1, 1])
+PAIRS = {
+    "same": ((2, 3), (2, 3)),
+    "row": ((2, 3), (3,)),
+    "column": ((2, 1), (1, 3)),
+    "scalar": ((), (2, 3)),
+    "one": ((1, 1), (2,)),
+}
+
+
+def _elementwise() -> list[Case]:
+    cases = []
+    for how, (a, b) in PAIRS.items():
+        cases += [
+            Case(f"add {how}", ops.add, (normal(*a), normal(*b))),
+            Case(f"sub {how}", ops.sub, (normal(*a), normal(*b))),
+            Case(f"mul {how}", ops.mul, (normal(*a), normal(*b))),
+            Case(f"div {how}", ops.div, (normal(*a), normal(*b))),
+            Case(f"pow {how}", ops.pow, (positive(*a), normal(*b))),
+        ]
+    x = normal(3, 4)
+    return [
+        *cases,
+        Case("mul with itself", lambda x: ops.mul(x, x), (x,)),
+        Case("pow of any sign", lambda x: ops.pow(x, 3), (x,)),
+        Case("number ^ x", lambda x: ops.pow(2.0, x), (x,)),
+        Case("number / x", lambda x: ops.div(2.0, x), (x,)),
+        *[Case(op.name, op, (x,)) for op in (ops.neg, ops.exp, ops.tanh, ops.sigmoid, ops.relu)],
+        *[Case(op.name, op, (positive(3, 4),)) for op in (ops.log, ops.sqrt)],
+        Case("cast", lambda x: ops.cast(x, dtype="float64"), (x,)),
+        Case("cast_like", ops.cast_like, (x,), (normal(2),)),
+        *[
+            Case(op.name, op, (x, normal(3, 4)))
+            for op in (ops.relu_grad, ops.tanh_grad, ops.sigmoid_grad)
+        ],
+    ]
+
+
+def _reductions() -> list[Case]:
+    cases = []
+    for op in (ops.reduce_sum, ops.reduce_mean, ops.reduce_max):
+        for axes in (None, (), (1,), (-1, 0), (0, 1, 2)):
+            for keep in (False, True):
+                name = f"{op.name} {axes} {'kept' if keep else ''}"
+                attrs = {"reduction_indices": axes, "keepdims": keep}
+                cases.append(Case(name, lambda x, o=op, a=attrs: o(x, **a), (normal(2, 3, 2),)))
+    return cases
+
+
+def _matrices() -> list[Case]:
+    cases = []
+    for ta in (False, True):
+        for tb in (False, True):
+            how = {"transpose_a": ta, "transpose_b": tb}
+            a = normal(4, 2) if ta else normal(2, 4)
+            b = normal(3, 4) if tb else normal(4, 3)
+            which = f"{'t' if ta else 'n'}{'t' if tb else 'n'}"
+            cases += [
+                Case(f"matmul {which}", lambda x, y, k=how: ops.matmul(x, y, **k), (a, b)),
+                Case(
+                    f"gemm {which}",
+                    lambda c, x, y, k=how: ops.gemm(c, x, y, alpha=0.7, beta=-2.0, **k),
+                    (normal(2, 3), a, b),
+                ),
+            ]
+    return [
+        *cases,
+        Case("matmul with itself", lambda x: ops.matmul(x, x), (normal(3, 3),)),
+        Case("linear", ops.linear, (normal(3, 4), normal(2, 4), normal(2))),
+        Case("linear without bias", ops.linear, (normal(3, 4), normal(2, 4))),
+        Case("linear of images", ops.linear, (normal(3, 2, 2, 2), normal(5, 8), normal(5))),
+    ]
+
+
+def _layout() -> list[Case]:
+    wide, like = normal(2, 3, 4), np.ones((2, 3, 4))
+    cases = [
+        Case("reshape", lambda x: ops.reshape(x, shape=(4, -1)), (wide,)),
+        Case("reshape_like", ops.reshape_like, (wide,), (np.ones((6, 4)),)),
+        Case("transpose", ops.transpose, (wide,)),
+        Case("transpose perm", lambda x: ops.transpose(x, perm=(2, 0, 1)), (wide,)),
+        Case("broadcast_to", lambda x: ops.broadcast_to(x, shape=(2, 3, 4)), (normal(3, 1),)),
+        Case("broadcast_to same", lambda x: ops.broadcast_to(x, shape=(3, 4)), (normal(3, 4),)),
+        Case("broadcast_to scalar", lambda x: ops.broadcast_to(x, shape=(2, 2)), (normal(),)),
+        Case("broadcast_like", ops.broadcast_like, (normal(3, 1),), (like,)),
+    ]
+    cases += [
+        Case(f"sum_like {shape}", ops.sum_like, (wide,), (np.ones(shape),))
+        for shape in ((2, 3, 4), (3, 1), (), (1, 1, 4))
+    ]
+    for axes, shape in {(1,): (2, 4), (0, 2): (3,), (-1,): (2, 3), None: (), (0,): (1, 4)}.items():
+        cases.append(
+            Case(
+                f"broadcast_like {axes} from {shape}",
+                lambda x, y, a=axes: ops.broadcast_like(x, y, reduction_indices=a, keepdims=False),
+                (normal(*shape),),
+                (like,),
+            )
+        )
+    return cases
+
+
+def _nn() -> list[Case]:
+    cases = []
+    for axis in (-1, 0, 1):
+        for op in (ops.softmax, ops.log_softmax):
+            cases.append(
+                Case(f"{op.name} {axis}", lambda x, o=op, a=axis: o(x, axis=a), (normal(2, 3, 2),))
+            )
+        for op in (ops.softmax_grad, ops.log_softmax_grad):
+            pair = (normal(2, 3, 2), normal(2, 3, 2))
+            cases.append(
+                Case(f"{op.name} {axis}", lambda g, y, o=op, a=axis: o(g, y, axis=a), pair)
+            )
+    rows = (normal(4, 3), positive(4, 3))  # rows of the targets do not sum to 1
+    sparse_grad = ops.sparse_softmax_cross_entropy_grad
+    return [
+        *cases,
+        Case(
+            "sparse cross entropy",
+            ops.mean_sparse_softmax_cross_entropy_with_logits,
+            (normal(4, 3),),
+            (LABELS,),
+        ),
+        Case(
+            "sparse cross entropy, float labels, scaled",
+            lambda x, t: ops.mul(ops.mean_sparse_softmax_cross_entropy_with_logits(x, t), 5.0),
+            (normal(4, 3),),
+            (LABELS.astype(np.float64),),
+        ),
+        Case(
+            sparse_grad.name,
+            sparse_grad,
+            (normal(), normal(4, 3)),
+            (LABELS,),
+            lambda g, x, t: g * (x.softmax(1) - torch.eye(3, dtype=x.dtype)[t]) / 4,
+        ),
+        Case(
+            "cross entropy",
+            ops.softmax_cross_entropy_with_logits,
+            rows,
+            torch=lambda x, t: -(t * x.log_softmax(1)).sum(1),
+        ),
+        Case(
+            "mean cross entropy",
+            ops.mean_softmax_cross_entropy_with_logits,
+            rows,
+            torch=lambda x, t: -(t * x.log_softmax(1)).sum(1).mean(),
+        ),
+    ]
+
+
+def _state() -> list[Case]:
+    return [Case("identity", ops.identity, (normal(2, 3),))]
+
+
+CASES = [*_elementwise(), *_reductions(), *_matrices(), *_layout(), *_nn(), *_state()]
