@@ -136,7 +136,7 @@ class _Writer:
         self.written.add(name)
         if task.function is not None:
             yield _code(f"solution-{name}", self._solution(task), solution=True)
-            yield _code(f"check-{name}", f'check("{name}")', ["check"])
+        yield _code(f"check-{name}", f'check("{name}")', ["check"])
         points = int(task.points) if task.points == int(task.points) else task.points
         score = SCORE.format(points=points)
         yield _code(f"score-{name}", score, locked=True, grade=True, points=points)
