@@ -79,8 +79,10 @@ class Zygote:
             self._control.send(json.dumps(settings).encode())
             self.info = self._receive()
         except OSError as error:
+            self._process.kill()
+            said = self._stderr()
             self.close()
-            raise SandboxError(f"the zygote did not start: {error}\n{self._stderr()}") from None
+            raise SandboxError(f"the zygote did not start: {error}\n{said}") from None
         if "failed" in self.info:
             self.close()
             raise SandboxError(f"the zygote did not start:\n{self.info['failed']}")
@@ -154,6 +156,8 @@ class Zygote:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        if self._process.stderr is not None:
+            self._process.stderr.close()
 
 
 class Worker:
@@ -272,7 +276,7 @@ class Worker:
 
     def close(self) -> None:
         """Kill the process, whatever it is doing."""
-        self._finish(Crashed("the worker was closed"))
+        self._finish(Crashed("the worker was closed"), asked=True)
 
     def _request(self, body: object, timeout_s: float) -> object:
         if self._end is not None:
@@ -319,11 +323,11 @@ class Worker:
         sent = self._channel
         return Caps().relative_to(sent.sent_json_bytes, sent.sent_raw_bytes, self._graphs.known)
 
-    def _finish(self, fault: StudentFault) -> StudentFault:
+    def _finish(self, fault: StudentFault, *, asked: bool = False) -> StudentFault:
         """Kill the process if it lives; returns the fault that explains its end best."""
         if self._end is not None:
             return self._end
-        crashed = isinstance(fault, Crashed) and self._ends_by_itself()
+        crashed = not asked and isinstance(fault, Crashed) and self._ends_by_itself()
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
         self._channel.close()

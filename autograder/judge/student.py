@@ -1,0 +1,123 @@
+"""What a hidden test sees of a submission: its functions, called in a locked worker. Layer: judge.
+
+Each test module gets a fresh worker, so nothing a task's function leaves behind reaches the tests
+of another task. A worker that dies is replaced, a bounded number of times: one endless loop must
+cost its own task, not the patience of everybody and not the marks of the other tasks.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from autograder.sandbox import Budget, StudentFault, TimedOut, Worker
+from tinyflow.homework import LoadReport
+from tinyflow.ir import Graph, Value
+
+__all__ = ["Runner", "Student"]
+
+
+@dataclass(slots=True)
+class Student:
+    """Proxy of one submission: ``student.mul_adjoint(node, dy)`` calls its function.
+
+    Every way a call can end badly is a StudentFault whose state becomes the state of the test.
+    """
+
+    spawn: Callable[[], Worker]
+    notebook: bytes
+    skeleton: Sequence[Mapping[str, Any]]
+    budget: Budget
+    call_s: float = 10.0
+    slow_load_s: float = 1.0  # a notebook this slow to load keeps its worker between modules
+    deaths_allowed: int = 2  # per test module
+    report: LoadReport | None = None
+    output: str = ""
+    _worker: Worker | None = None
+    _deaths: list[StudentFault] = field(default_factory=list)
+    _unloadable: StudentFault | None = None
+    _load_s: float = 0.0
+
+    def call(
+        self, name: str, *args: object, timeout: float | None = None, **kwargs: object
+    ) -> Any:
+        """Call function ``name`` in the worker and return its answer; raises StudentFault."""
+        worker = self._ready()
+        allowed = min(timeout or self.call_s, self.budget.left_s)
+        try:
+            return worker.call(name, *args, timeout=allowed, **kwargs)
+        except StudentFault as fault:
+            if not worker.alive:
+                self._deaths.append(fault)
+            raise
+        finally:
+            self.output = worker.output or self.output
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return lambda *args, **options: self.call(name, *args, **options)
+
+    def fresh(self) -> None:
+        """Begin the next test module: a new worker, unless loading this notebook takes too long."""
+        self._deaths.clear()
+        if self._load_s < self.slow_load_s:
+            self.close()
+
+    def close(self) -> None:
+        """End the worker."""
+        if self._worker is not None:
+            self._worker.close()
+        self._worker = None
+
+    def _ready(self) -> Worker:
+        """The live worker, or a new one with the notebook loaded."""
+        if self._unloadable is not None:
+            raise self._unloadable
+        if self.budget.left_s <= 0:
+            raise TimedOut("the submission used up the time of all its tests")
+        if len(self._deaths) >= self.deaths_allowed:
+            raise self._deaths[-1]
+        if self._worker is None or not self._worker.alive:
+            self.close()
+            self._worker = self._load()
+        return self._worker
+
+    def _load(self) -> Worker:
+        worker, began_s = self.spawn(), time.monotonic()
+        try:
+            self.report = worker.load(self.notebook, self.skeleton)
+        except StudentFault as fault:
+            self._unloadable = fault  # it would end the same way for every module
+            self.output = worker.output
+            worker.close()
+            raise
+        self._load_s = time.monotonic() - began_s
+        self.output = worker.output
+        return worker
+
+
+@dataclass(slots=True)
+class Runner:
+    """Executes graphs, the student's among them, in a locked worker without student code."""
+
+    spawn: Callable[[], Worker]
+    budget: Budget
+    _worker: Worker | None = None
+
+    def run(self, graph: Graph, feeds: Mapping[Value, Any]) -> list[Any]:
+        """Arrays of the graph's outputs; raises StudentFault if the graph cannot be executed."""
+        if self.budget.left_s <= 0:
+            raise TimedOut("the submission used up the time of all its tests")
+        if self._worker is None or not self._worker.alive:
+            self.close()
+            self._worker = self.spawn()
+        return self._worker.run(graph, feeds)
+
+    def close(self) -> None:
+        """End the worker."""
+        if self._worker is not None:
+            self._worker.close()
+        self._worker = None

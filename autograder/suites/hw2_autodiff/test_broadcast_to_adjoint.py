@@ -1,0 +1,47 @@
+"""Hidden tests of broadcast_to_adjoint: z = x repeated to a larger shape."""
+
+import pytest
+
+from autograder.judge.adjoint import answer, ask
+from autograder.judge.plugin import bucket
+from tinyflow import ops
+
+RULE = "broadcast_to_adjoint"
+
+
+def question(x, shape, rng, **options):
+    """``x`` repeated to ``shape``."""
+
+    def repeat(xp, x):
+        return xp.broadcast_to(x, shape)
+
+    return ask(ops.broadcast_to, [x], repeat, rng, shape=shape, **options)
+
+
+@bucket(RULE, "new_axes", hint="Axes in front that x does not have are summed away.")
+def test_new_axes_in_front(student, runner, rng):
+    answer(student, runner, RULE, question(rng.normal(size=3), (2, 3), rng))
+    answer(student, runner, RULE, question(rng.normal(size=(2, 3)), (3, 4, 2, 3), rng))
+
+
+@bucket(RULE, "new_axes", hint="A scalar collects from every element.")
+def test_scalar(student, runner, rng):
+    answer(student, runner, RULE, question(rng.normal(), (3, 4), rng, dtype="float32"))
+
+
+@bucket(RULE, "stretched", hint="An axis of size 1 that was repeated is summed back to size 1.")
+@pytest.mark.parametrize("shape", [(1, 4), (3, 1)])
+def test_axis_of_size_one(student, runner, rng, shape):
+    answer(student, runner, RULE, question(rng.normal(size=shape), (3, 4), rng))
+
+
+@bucket(RULE, "stretched", hint="An axis of size 1 that stayed 1 is not summed away.")
+def test_axis_that_stays_one(student, runner, rng):
+    answer(student, runner, RULE, question(rng.normal(size=(1, 3)), (1, 3), rng))
+    answer(student, runner, RULE, question(rng.normal(size=(2, 1, 1)), (2, 1, 3), rng))
+
+
+@bucket(RULE, "both", hint="New axes and stretched axes can come together.")
+@pytest.mark.parametrize("shape", [(3, 1), (1, 3), (1, 1)])
+def test_new_and_stretched_axes(student, runner, rng, shape):
+    answer(student, runner, RULE, question(rng.normal(size=shape), (3, 3, 3), rng))
