@@ -136,7 +136,7 @@ def unreachable(graph: Graph, x: Value, adjoints: Mapping[Op, AdjointRule]) -> G
     reasons = {
         f"{node.where()} has no gradient: {rule.reason}"
         for node in graph.nodes
-        if node in below and isinstance(rule := adjoints.get(node.op), NoGradient)
+        if node.inputs and node in below and isinstance(rule := adjoints.get(node.op), NoGradient)
     }
     used = any(y.node in below for y in graph.outputs)
     return GradientError(
