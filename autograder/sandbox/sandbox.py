@@ -163,17 +163,17 @@ def _checkout_files() -> dict[str, Path]:
     places = {f"{name} of the checkout": _CHECKOUT / name for name in (*_PRIVATE, *_PRIVATE_DATA)}
     places["another package of site-packages"] = Path(_site_dirs()[0]) / "pytest" / "__init__.py"
     places["the users of this machine"] = Path("/etc/passwd")
-    places["the home folder"] = Path.home()
-    return _files_of(places)
+    return {**_files_of(places), "the home folder": Path.home()}
 
 
 def _files_of(places: Mapping[str, Path]) -> dict[str, Path]:
     """For each place that exists: the file, or one file inside the folder, or the folder."""
-    found = {}
-    for label, place in places.items():
-        if place.is_dir():
-            inside = (path for path in sorted(place.rglob("*")) if path.is_file())
-            found[label] = next(inside, place)
-        elif place.exists():
-            found[label] = place
-    return found
+    return {label: _first_file(place) for label, place in places.items() if place.exists()}
+
+
+def _first_file(place: Path) -> Path:
+    for folder, folders, files in os.walk(place):
+        folders.sort()
+        if files:
+            return Path(folder, min(files))
+    return place
