@@ -1,0 +1,133 @@
+"""The command `tinyflow`."""
+
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+
+import tinyflow
+from tinyflow import ops
+from tinyflow.cli import main
+from tinyflow.ir import Graph, to_json
+
+ROOT = Path(tinyflow.__file__).parent.parent
+
+
+def run(capsys, *arguments):
+    status = main([str(a) for a in arguments])
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def places(output):
+    """The file:line words of an output."""
+    return [word for word in output.split() if word.startswith("tinyflow/")]
+
+
+def test_inspect_shows_the_row_with_all_that_belongs_to_it(capsys):
+    status, out, _ = run(capsys, "inspect", "op", "exp")
+    assert status == 0
+    for part in ("exp = _unary(", "same_shape", "FLOATING", "exp_adjoint", "np.exp", "torch"):
+        assert part in out
+    assert len(places(out)) == 6
+
+
+@pytest.mark.parametrize("name", sorted(ops.OPS))
+def test_every_place_of_every_op_is_where_it_says(capsys, name):
+    _, out, _ = run(capsys, "inspect", "op", name)
+    found = places(out)
+    assert len(found) >= 3 + (name != "group")
+    for place in found:
+        file, _, line = place.rpartition(":")
+        text = (ROOT / file).read_text().splitlines()[int(line) - 1]
+        names = (f"{name} = ", f"{name.upper()} = ", "def ", "class ", f".{name}:", "CONSTANT:")
+        names += (" = Family(", "@dataclass")
+        assert any(part in text for part in names), (place, text)
+
+
+def test_an_op_without_gradient_shows_the_reason(capsys):
+    assert "none: a comparison is constant" in run(capsys, "inspect", "op", "greater")[1]
+    assert "none: the run hands its array in" in run(capsys, "inspect", "op", "placeholder")[1]
+
+
+def test_ops_are_listed_with_inputs_and_attributes(capsys):
+    _, out, _ = run(capsys, "inspect", "ops")
+    assert len(out.splitlines()) == len(ops.OPS)
+    assert "matmul(x, y, transpose_a=, transpose_b=)" in out
+
+
+def test_an_op_of_another_package_is_found_when_it_is_imported(tmp_path, monkeypatch, capsys):
+    (tmp_path / "cube_package.py").write_text(
+        "from tinyflow.ir import Op\n"
+        "from tinyflow.ops import OPS, exp\n\n"
+        "cube = Op('cube', ('x',), exp.shape, exp.dtype, doc='y = x ** 3.')\n"
+        "OPS.add(cube)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(ops.OPS, "_rows", dict(ops.OPS))  # gone again after this test
+    status, out, _ = run(capsys, "inspect", "op", "cube", "--import", "cube_package")
+    assert status == 0
+    assert "cube_package.py:4" in out and "y = x ** 3." in out
+    assert "adjoint       none" in out and "none: no entry" in out
+
+
+def test_an_unknown_op_is_an_error_that_says_where_to_look(capsys):
+    status, out, err = run(capsys, "inspect", "op", "nope")
+    assert (status, out) == (1, "")
+    assert "got nope" in err and "tinyflow inspect ops" in err
+
+
+def test_a_package_that_is_not_there_is_an_error(capsys):
+    status, _, err = run(capsys, "inspect", "ops", "--import", "no_such_package")
+    assert status == 1 and "no_such_package" in err
+
+
+@pytest.fixture
+def model(tmp_path):
+    x = ops.placeholder(dtype="float32", shape=(2, 3), name="x")
+    file = tmp_path / "model.json"
+    file.write_text(to_json(Graph((ops.tanh(x),))))
+    return file
+
+
+def test_viz_draws_a_saved_graph(model, capsys):
+    picture = model.with_name("graph.svg")
+    status, out, _ = run(capsys, "viz", model, "-o", picture)
+    assert status == 0 and out == f"{picture}: 2 nodes, 1 outputs\n"
+    assert "tanh" in "".join(ElementTree.parse(picture).getroot().itertext())
+
+
+def test_viz_writes_beside_the_model_unless_told(model, capsys):
+    run(capsys, "viz", model)
+    assert model.with_suffix(".svg").exists()
+
+
+def test_viz_of_a_graph_over_the_limit_writes_the_summary(model, capsys):
+    run(capsys, "viz", model, "--limit", 1)
+    assert "too many" in model.with_suffix(".svg").read_text()
+
+
+@pytest.mark.parametrize(
+    "content", [b"no json", b"\xff\xfe\x00", b"{}", b'{"nodes": 3, "heads": 1}']
+)
+def test_viz_of_what_is_no_graph_is_an_error(tmp_path, capsys, content):
+    file = tmp_path / "broken.json"
+    file.write_bytes(content)
+    status, _, err = run(capsys, "viz", file)
+    assert status == 1 and err.startswith("tinyflow: ")
+    assert not file.with_suffix(".svg").exists()
+
+
+def test_viz_of_a_missing_file_names_it(tmp_path, capsys):
+    status, _, err = run(capsys, "viz", tmp_path / "nowhere.json")
+    assert status == 1 and "nowhere.json" in err
+
+
+def test_the_package_runs_as_a_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "tinyflow", "--help"], capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.returncode == 0
+    assert "inspect" in done.stdout and "viz" in done.stdout
