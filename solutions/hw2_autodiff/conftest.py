@@ -7,10 +7,9 @@ import pytest
 
 from tinyflow import homework
 
-TASKS = (
-    "mul_adjoint div_adjoint pow_adjoint relu_adjoint tanh_adjoint matmul_adjoint "
-    "reduce_sum_adjoint broadcast_to_adjoint cross_entropy_adjoint accumulate gradient integration"
-).split()
+ELEMENTWISE = ("mul_adjoint", "div_adjoint", "pow_adjoint", "relu_adjoint", "tanh_adjoint")
+ARRAYS = ("matmul_adjoint", "reduce_sum_adjoint", "broadcast_to_adjoint", "cross_entropy_adjoint")
+TASKS = (*ELEMENTWISE, *ARRAYS, "accumulate", "gradient", "integration")
 
 
 def pytest_configure(config):

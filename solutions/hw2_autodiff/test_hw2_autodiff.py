@@ -293,7 +293,7 @@ def test_short_and_long_way(student):
 
 
 @pytest.mark.gradient
-def test_upstream_gradients(student):
+def test_outputs_have_weights(student):
     """grad_ys weighs the outputs; without it each counts once."""
     x = leaf(1.0)
     ys = [ops.exp(x), ops.sigmoid(x)]

@@ -63,7 +63,7 @@ def gradient(
         xs: values of the graph to differentiate with respect to; leaves or inner values. The same
             value may be listed twice.
         grad_ys: one upstream gradient per y, with the shape and dtype of that y. None stands for
-            ``ops.ones_like(y)``. A y that is listed twice contributes twice.
+            ``ops.ones_like(y)``. A y listed twice counts twice.
         adjoints: for each op the rule ``rule(node, *dys) -> (dx, ...)``: one ``dy`` per output of
             the node (None if no gradient flows into that output), one ``dx`` per input (None if
             none flows out). Ops without gradient return only Nones.
