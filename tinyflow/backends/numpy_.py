@@ -243,14 +243,15 @@ def _checked(labels: Array, classes: int) -> Array:
     return labels.astype(np.int64)
 
 
-def _sparse_loss(logits: Array, labels: Array) -> Array:
+def _sparse_loss(logits: Array, labels: Array, normalised: bool = False) -> Array:
     index = _checked(labels, logits.shape[1])
-    return -_reduce_mean(_log_softmax(logits, 1)[np.arange(len(index)), index])
+    log_p = logits if normalised else _log_softmax(logits, 1)
+    return -_reduce_mean(log_p[np.arange(len(index)), index])
 
 
-def _sparse_grad(dy: Array, logits: Array, labels: Array) -> Array:
+def _sparse_grad(dy: Array, logits: Array, labels: Array, normalised: bool = False) -> Array:
     index = _checked(labels, logits.shape[1])
-    result = _softmax(logits, 1)
+    result = np.exp(logits) if normalised else _softmax(logits, 1)
     result[np.arange(len(index)), index] -= 1
     return result * (dy / logits.dtype.type(len(index)))
 

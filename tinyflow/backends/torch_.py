@@ -17,6 +17,7 @@ from torch import Tensor
 from tinyflow import ops
 from tinyflow.backends.numpy_ import draw_normal, draw_uniform
 from tinyflow.backends.table import Array, Kernel, KernelTable, Template, wrong_label
+from tinyflow.errors import DTypeError
 from tinyflow.ops.rules import normal_axes
 from tinyflow.types import DType, as_dtype
 
@@ -27,6 +28,7 @@ Attrs = Mapping[str, Any]
 Shapes = Sequence[tuple[int, ...]]
 _DTYPES: Mapping[DType, torch.dtype] = {dtype: getattr(torch, dtype.value) for dtype in DType}
 _aten = torch.ops.aten
+_VECTOR_BYTES = {"AVX512": 64, "AVX2": 32}.get(torch.backends.cpu.get_cpu_capability(), 16)
 
 
 class _TorchTable(KernelTable):
@@ -39,12 +41,14 @@ class _TorchTable(KernelTable):
         return torch.from_numpy(np.array(array)).to(_DTYPES[dtype])
 
     def from_feed(self, array: Array) -> Array:
-        if array.flags.writeable and all(stride >= 0 for stride in array.strides):
+        if array.flags.c_contiguous and array.flags.writeable:
             return torch.from_numpy(array)
-        return torch.from_numpy(array.copy())  # torch takes neither read-only nor reversed arrays
+        return torch.from_numpy(array.copy())  # torch takes no read-only and no reversed arrays
 
     def to_numpy(self, array: Array) -> Array:
-        return np.array(array.to(_DTYPES[DType(self.dtype_of(array).numpy.name)]).numpy())
+        if array.dtype is torch.bfloat16:
+            raise DTypeError("numpy has no bfloat16", fix="Cast to float32 before fetching.")
+        return array.numpy().copy()
 
     def dtype_of(self, array: Array) -> DType:
         return as_dtype(str(array.dtype).removeprefix("torch."))
@@ -145,10 +149,10 @@ def _cast_like(x: Tensor, like: Tensor) -> Tensor:
 def _reduce_sum(
     x: Tensor, reduction_indices: Axes, keepdims: bool, out: Tensor | None = None
 ) -> Tensor:
+    x = x.to(torch.float32) if x.dtype is torch.bool else x
     if reduction_indices == ():
         return _into(out, x)
-    dtype = torch.float32 if x.dtype is torch.bool else x.dtype
-    return torch.sum(x, reduction_indices, keepdims, dtype=dtype, out=out)
+    return torch.sum(x, reduction_indices, keepdims, dtype=x.dtype, out=out)
 
 
 def _reduce_mean(
@@ -259,13 +263,13 @@ def _reshape_like(x: Tensor, like: Tensor) -> Tensor:
 
 
 def _transpose(x: Tensor, perm: Axes, out: Tensor | None = None) -> Tensor:
-    view = x.permute(*(reversed(range(x.dim())) if perm is None else perm))
+    view = x.permute(tuple(reversed(range(x.dim()))) if perm is None else perm)
     return view.clone(memory_format=torch.contiguous_format) if out is None else out.copy_(view)
 
 
 def _transpose_template(attrs: Attrs, shapes: Shapes) -> str:
     perm = attrs["perm"] or tuple(reversed(range(len(shapes[0]))))
-    return f"{{out}}.copy_({{0}}.permute({perm}))"
+    return "{out}.copy_({0t})" if perm == (1, 0) else f"{{out}}.copy_({{0}}.permute({perm}))"
 
 
 def _broadcast_to(x: Tensor, shape: tuple[int, ...], out: Tensor | None = None) -> Tensor:
@@ -284,11 +288,9 @@ def _broadcast_like(x: Tensor, like: Tensor, reduction_indices: Axes, keepdims: 
 
 
 def _sum_like(x: Tensor, like: Tensor) -> Tensor:
-    return _as_number(x).sum_to_size(like.shape).clone()
-
-
-def _as_number(x: Tensor) -> Tensor:
-    return x.to(torch.float32) if x.dtype is torch.bool else x
+    lead = x.dim() - like.dim()
+    axes = [i for i in range(x.dim()) if i < lead or like.shape[i - lead] == 1 != x.shape[i]]
+    return _reduce_sum(x, tuple(axes), False).reshape(like.shape)
 
 
 def _fill(number: int) -> Kernel:
@@ -301,12 +303,37 @@ def _fill(number: int) -> Kernel:
 # --- softmax and losses ------------------------------------------------------------------------
 
 
+# torch normalises a row that is shorter than a vector register one element after the other, ten
+# times slower than a column of a wide matrix: short rows are laid down first.
+
+
+def _short_rows(shape: Sequence[int], axis: int, itemsize: int = 4) -> bool:
+    last = axis in (1, -1) and len(shape) == 2
+    return last and shape[0] >= 32 and shape[1] * itemsize < _VECTOR_BYTES
+
+
+def _normalise(function: Callable[..., Tensor], x: Tensor, axis: int, out: Tensor | None) -> Tensor:
+    if not _short_rows(x.shape, axis, x.element_size()):
+        return function(x, axis, out=out)
+    result = function(x.t(), 0).t()
+    return result.contiguous() if out is None else out.copy_(result)
+
+
 def _softmax(x: Tensor, axis: int, out: Tensor | None = None) -> Tensor:
-    return torch.softmax(x, axis, out=out)
+    return _normalise(torch.softmax, x, axis, out)
 
 
 def _log_softmax(x: Tensor, axis: int, out: Tensor | None = None) -> Tensor:
-    return torch.log_softmax(x, axis, out=out)
+    return _normalise(torch.log_softmax, x, axis, out)
+
+
+def _normalise_template(name: str) -> Template:
+    def template(attrs: Attrs, shapes: Shapes) -> str:
+        if _short_rows(shapes[0], attrs["axis"]):
+            return f"{name}_of_short_rows({{0}}, {{@axis}}, {{out}})"
+        return f"{name}({{0}}, {{@axis}}, out={{out}})"
+
+    return template
 
 
 def _softmax_grad(dy: Tensor, y: Tensor, axis: int, out: Tensor | None = None) -> Tensor:
@@ -325,43 +352,61 @@ def _checked(labels: Tensor, classes: int) -> Tensor:
 
 
 def _refuse(labels: Tensor, classes: int) -> None:
-    error = wrong_label(labels.numpy(), classes)
+    plain = labels.double() if labels.is_floating_point() else labels  # numpy has no bfloat16
+    error = wrong_label(plain.numpy(), classes)
     if error:
         raise error
 
 
-def _sparse_loss(logits: Tensor, labels: Tensor, out: Tensor | None = None) -> Tensor:
-    """Gather checks the range of the labels, on both sides."""
+def _by_class(
+    function: Callable[..., Tensor], logits: Tensor, index: Tensor
+) -> tuple[Tensor, int, Tensor]:
+    """Normalised logits, the axis of the classes in them, and the labels as an index along it."""
+    if _short_rows(logits.shape, 1, logits.element_size()):
+        return function(logits.t(), 0), 0, index.unsqueeze(0)
+    return function(logits, 1), 1, index.unsqueeze(1)
+
+
+def _sparse_loss(
+    logits: Tensor, labels: Tensor, normalised: bool = False, out: Tensor | None = None
+) -> Tensor:
+    """nll_loss checks the range of the labels, on both sides: no label is ignored."""
     index = _checked(labels, logits.shape[1])
+    log_p = logits if normalised else torch.log_softmax(logits, 1)
     try:
-        chosen = torch.gather(torch.log_softmax(logits, 1), 1, index.unsqueeze(1))
+        loss = torch._C._nn.nll_loss(log_p, index, None, _MEAN, _NEVER)
+    except (IndexError, RuntimeError):
+        _refuse(labels, logits.shape[1])
+        raise
+    return loss if out is None else out.copy_(loss)
+
+
+def _sparse_grad(
+    dy: Tensor,
+    logits: Tensor,
+    labels: Tensor,
+    normalised: bool = False,
+    out: Tensor | None = None,
+) -> Tensor:
+    """(p - onehot) * dy / n; scatter_add checks the range of the labels, on both sides."""
+    index = _checked(labels, logits.shape[1])
+    p: Tensor = torch.exp(logits, out=out) if normalised else torch.softmax(logits, 1, out=out)
+    try:
+        p.scatter_add_(1, index.unsqueeze(1), _MINUS_ONE.to(p.dtype).expand(len(index), 1))
     except RuntimeError:
         _refuse(labels, logits.shape[1])
         raise
-    return torch.neg(torch.mean(chosen), out=out)
-
-
-def _sparse_grad(dy: Tensor, logits: Tensor, labels: Tensor, out: Tensor | None = None) -> Tensor:
-    index = _checked(labels, logits.shape[1])
-    result: Tensor = torch.softmax(logits, 1, out=out)
-    ones = torch.ones((), dtype=logits.dtype).expand(len(index), 1)
-    try:
-        result.scatter_add_(1, index.unsqueeze(1), -ones)
-    except RuntimeError:
-        _refuse(labels, logits.shape[1])
-        raise
-    return result.mul_(dy / len(index))
+    return p.mul_(dy / len(index))
 
 
 def _dense_loss(logits: Tensor, labels: Tensor, out: Tensor | None = None) -> Tensor:
-    product = torch.log_softmax(logits, -1).mul_(labels)
-    return torch.sum(product, -1, out=out).neg_()
+    product, axis = _weighted(logits, labels)
+    return torch.sum(product, axis, out=out).neg_()
 
 
 def _mean_dense_loss(logits: Tensor, labels: Tensor, out: Tensor | None = None) -> Tensor:
-    product = torch.log_softmax(logits, -1).mul_(labels)
-    rows = logits.shape[:-1].numel()
-    return torch.sum(product, None, out=out).div_(-rows)
+    product, _ = _weighted(logits, labels)
+    return torch.sum(product, None, out=out).div_(-logits.shape[:-1].numel())
 
 
 # --- state and random --------------------------------------------------------------------------
@@ -429,8 +474,8 @@ TORCH = _TorchTable(
         ops.sum_like: _kernel(_sum_like, writes_out=False),
         ops.zeros: _fill(0),
         ops.ones: _fill(1),
-        ops.softmax: _kernel(_softmax, "softmax({0}, {@axis}, out={out})"),
-        ops.log_softmax: _kernel(_log_softmax, "log_softmax({0}, {@axis}, out={out})"),
+        ops.softmax: _kernel(_softmax, _normalise_template("softmax")),
+        ops.log_softmax: _kernel(_log_softmax, _normalise_template("log_softmax")),
         ops.softmax_grad: _kernel(
             _softmax_grad, "softmax_backward({0}, {1}, {@axis}, {1}.dtype, grad_input={out})"
         ),
@@ -438,10 +483,10 @@ TORCH = _TorchTable(
             _log_softmax_grad, "log_softmax_backward({0}, {1}, {@axis}, {1}.dtype, out={out})"
         ),
         ops.mean_sparse_softmax_cross_entropy_with_logits: _kernel(
-            _sparse_loss, "sparse_loss({0}, {1}, {out})"
+            _sparse_loss, "sparse_loss({0}, {1}, {@normalised}, {out})"
         ),
         ops.sparse_softmax_cross_entropy_grad: _kernel(
-            _sparse_grad, "sparse_grad({0}, {1}, {2}, {out})"
+            _sparse_grad, "sparse_grad({0}, {1}, {2}, {@normalised}, {out})"
         ),
         ops.softmax_cross_entropy_with_logits: _kernel(_dense_loss, "dense_loss({0}, {1}, {out})"),
         ops.mean_softmax_cross_entropy_with_logits: _kernel(
@@ -462,6 +507,8 @@ TORCH = _TorchTable(
         "sigmoid_backward": _aten.sigmoid_backward.grad_input,
         "softmax_backward": torch._softmax_backward_data,
         "log_softmax_backward": torch._log_softmax_backward_data,
+        "softmax_of_short_rows": _softmax,
+        "log_softmax_of_short_rows": _log_softmax,
         "sparse_loss": _sparse_loss,
         "sparse_grad": _sparse_grad,
         "dense_loss": _dense_loss,
