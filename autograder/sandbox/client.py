@@ -50,6 +50,7 @@ class Zygote:
     def __init__(
         self,
         engine: Path,
+        granted: Path,
         site_dirs: Sequence[str],
         uid: int | None,
         protections: Protections,
@@ -68,6 +69,7 @@ class Zygote:
             )
         settings = {
             "engine": str(engine),
+            "granted": str(granted),
             "site_dirs": list(site_dirs),
             "uid": uid,
             "protections": asdict(protections),

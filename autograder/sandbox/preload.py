@@ -105,8 +105,8 @@ def forget_others(own_package: str) -> tuple[str, ...]:
     return tuple(sorted({name.partition(".")[0] for name in dropped} - {own_package}))
 
 
-def grants(engine: str | None) -> list[tuple[str, int]]:
-    """(path, rights) that a worker may read: standard library, numpy, torch, engine.
+def grants(folders: Sequence[str]) -> list[tuple[str, int]]:
+    """(path, rights) that a worker may read: standard library, numpy, torch, ``folders``.
 
     Never a site-packages directory: the standard library is granted entry by entry, because such a
     directory may lie inside it.
@@ -123,7 +123,7 @@ def grants(engine: str | None) -> list[tuple[str, int]]:
         file = sys.modules[name].__file__
         directory = os.path.dirname(os.path.realpath(str(file)))
         found += [(directory, READ), (f"{directory}.libs", READ)]
-    return [*found, (engine, READ)] if engine else found
+    return [*found, *((folder, READ) for folder in folders)]
 
 
 def _library_dirs() -> list[str]:

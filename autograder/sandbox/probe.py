@@ -18,7 +18,7 @@ from typing import Any
 
 __all__ = ["probe"]
 
-_PTRACE_ATTACH = 16
+_PTRACE_SEIZE = 0x4206  # unlike ATTACH, it does not stop the other process
 _ANSWERS = ("sympy", "networkx", "jax", "tensorflow", "nbgrader", "autograder")
 
 
@@ -35,7 +35,7 @@ def probe(body: Mapping[str, Any]) -> object:
     attempts |= {
         "read the judge's environment": _reader(f"/proc/{judge}/environ"),
         "write a temporary file": lambda: _write("/tmp/sandbox-probe"),
-        "write beside the engine": lambda: _write(f"{granted}.probe"),
+        "write in a folder it may read": lambda: _write(f"{granted}.probe"),
         "empty a file it may read": lambda: os.close(os.open(granted, os.O_RDONLY | os.O_TRUNC)),
         "change a file it may read": lambda: os.close(os.open(granted, os.O_WRONLY)),
         "change a file's mode": lambda: os.chmod(granted, 0o777),
@@ -46,7 +46,7 @@ def probe(body: Mapping[str, Any]) -> object:
         "connect to a port": lambda: socket.create_connection(("127.0.0.1", 1), 1),
         "signal the judge": lambda: os.kill(judge, 0),
         "signal its parent": lambda: os.kill(os.getppid(), 0),
-        "trace its parent": lambda: _system_call("ptrace", _PTRACE_ATTACH, os.getppid(), 0, 0),
+        "trace its parent": lambda: _system_call("ptrace", _PTRACE_SEIZE, os.getppid(), 0, 0),
         "become root": lambda: _system_call("setuid", 0),
         "make an executable file in memory": lambda: os.close(os.memfd_create("probe")),
     }

@@ -56,7 +56,12 @@ class Sandbox:
                 "WSL2 on Windows: `kit doctor` says more."
             )
         self._temporary = tempfile.TemporaryDirectory(prefix="sandbox-")
-        self._engine = _unpacked(engine, Path(self._temporary.name))
+        folder = Path(self._temporary.name)
+        folder.chmod(0o755)  # workers run as another user
+        self._engine = _unpacked(engine, folder / "engine")
+        self._granted = folder / "granted"  # a folder that workers may read, for the probe
+        self._granted.mkdir()
+        (self._granted / "file").write_text("to be read, and not to be changed")
         self._protections = protections or Protections()
         self._uid = _spare_uid() if os.getuid() == 0 else None
         self._private = {**_checkout_files(), **_files_of(private or {})}
@@ -77,9 +82,17 @@ class Sandbox:
         """A fresh locked worker that executes graphs; it never sees student code."""
         return self._fork("runner", limits)
 
+    @property
+    def zygote_pid(self) -> int:
+        """Process id of the zygote; it is replaced when it dies."""
+        assert self._zygote is not None  # the probe has started one
+        return int(self._zygote.info["ready"])
+
     def _fork(self, role: str, limits: Limits | None) -> Worker:
         if self._zygote is None or not self._zygote.alive:
-            self._zygote = Zygote(self._engine, self._site_dirs, self._uid, self._protections)
+            self._zygote = Zygote(
+                self._engine, self._granted, self._site_dirs, self._uid, self._protections
+            )
         return self._zygote.worker(role, limits or Limits())
 
     def _measure(self) -> dict[str, Any]:
@@ -89,7 +102,7 @@ class Sandbox:
             tried = prober.try_forbidden(
                 {
                     "read": {label: str(path) for label, path in self._private.items()},
-                    "granted": str(self._engine / "tinyflow" / "__init__.py"),
+                    "granted": str(self._granted / "file"),
                     "judge_pid": os.getpid(),
                 }
             )

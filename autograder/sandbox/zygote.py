@@ -62,7 +62,7 @@ class _Zygote:
     def __init__(self, control: socket.socket, settings: dict[str, Any]) -> None:
         self.control, self.uid = control, settings["uid"]
         self.protections = Protections(**settings["protections"])
-        self.grants = grants(settings["engine"])
+        self.grants = grants([settings["engine"], settings["granted"]])
         self.children: dict[int, _Child] = {}  # by pidfd, which is readable once the child ended
         self.poll = select.poll()
         self.poll.register(control, select.POLLIN)

@@ -123,7 +123,9 @@ def test_nodes_are_counted_against_the_caps(pair: Pair) -> None:
         pair.to_judge(value, Caps(nodes=10))
 
 
-def _row(op: str = "neg", inputs: object = (0,), attrs: object = None, **rest: object) -> list[Any]:
+def _row(
+    op: object = "neg", inputs: object = (0,), attrs: object = None, **rest: object
+) -> list[Any]:
     listed = list(inputs) if isinstance(inputs, tuple) else inputs
     name, after, device = rest.get("name"), rest.get("after", []), rest.get("device")
     return [op, listed, attrs if attrs is not None else {}, name, after, device]
