@@ -55,7 +55,11 @@ class GradingExporter(NotebookExporter):
         self._check_folders(directory)
         ensure_assignment(self._course, self._homework_id, self._db_url)
         parent.coursedir = _copying_nothing(directory)
-        self._marks = self._judge(parent)
+        try:
+            self._marks = self._judge(parent)
+        except BaseException:
+            self._hold_changed(parent)
+            raise
 
     def _check_folders(self, directory: CourseDirectory) -> None:
         ours = str(self._course.submission(self._homework_id, "x").parent)
@@ -77,6 +81,16 @@ class GradingExporter(NotebookExporter):
         grader = Grader(self._course, self._homework, self.judge, self.require)
         judged = grader.judge_all(submissions, jobs=self.jobs or os.cpu_count() or 1)
         return {name: mark(outcome, self._homework) for name, outcome in judged.outcomes.items()}
+
+    def _hold_changed(self, parent: Autograde) -> None:
+        """No judge: a mark must still not outlive the submission it was given for."""
+        for folder in parent.assignments:
+            student = Path(folder).parent.name
+            graded = self._course.graded(self._homework_id, student)
+            stamp = read_skeleton(graded).metadata.get("kit", {}) if graded.is_file() else {}
+            submission = look(student, Path(folder) / f"{self._homework_id}.ipynb")
+            if stamp.get("submission") != submission.sha256:
+                hold(self._db_url, self._homework_id, student)
 
     def from_filename(
         self, filename: str, resources: dict[str, Any] | None = None, **kwargs: Any

@@ -17,8 +17,7 @@ def histogram(name: str, scores: Sequence[float], highest: float) -> str:
     counts = [0] * bins
     for score in scores:
         counts[min(bins - 1, int(bins * score / highest))] += 1
-    settings = {"svg.hashsalt": name, "svg.fonttype": "none", "font.family": "sans-serif"}
-    with rc_context(settings):
+    with rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}):
         figure = Figure(figsize=(2.6, 1.35), layout="constrained")
         axes = figure.add_subplot()
         width = highest / bins

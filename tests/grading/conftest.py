@@ -1,0 +1,41 @@
+"""A small course in a temporary folder, with the fake judge."""
+
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from autograder.authoring.manifest import load_homework
+from autograder.grading.course import Course
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))  # judge processes import fake_judge by name
+
+from small_course import HOMEWORK, MANIFEST, REPOSITORY, Class, skeleton  # noqa: E402
+
+
+@pytest.fixture
+def course(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(REPOSITORY))
+    root = tmp_path / "course-folder"
+    (root / "course").mkdir(parents=True)
+    (root / "course" / "manifest.toml").write_text(MANIFEST)
+    (root / "suite.txt").write_text("first edition")
+    released = root / "assignments" / HOMEWORK / f"{HOMEWORK}.ipynb"
+    released.parent.mkdir(parents=True)
+    released.write_text(nbformat.writes(skeleton()))
+    config = (REPOSITORY / "nbgrader_config.py").read_text()
+    config += '\nc.GradingExporter.judge = "fake_judge:FakeJudge"\nc.GradingExporter.jobs = 1\n'
+    (root / "nbgrader_config.py").write_text(config)
+    return Course(root=root, work=root)
+
+
+@pytest.fixture
+def homework(course):
+    return load_homework(course.root, HOMEWORK)
+
+
+@pytest.fixture
+def students(course):
+    return Class(course)
