@@ -6,6 +6,7 @@ the judge checks each reply. It fails in simple ways and tells the judge which.
 
 from __future__ import annotations
 
+import builtins
 import io
 import json
 import os
@@ -33,7 +34,13 @@ __all__ = ["serve"]
 
 _CAPS = Caps()
 _DETAIL_CHARACTERS = 4_000
-_format_exception = traceback.format_exception  # a student may replace the module's
+# A student may replace a module's function, and a metaclass may answer instead of a class.
+_format_exception = traceback.format_exception
+_bases = type.__dict__["__mro__"].__get__
+_traceback = BaseException.__dict__["__traceback__"].__get__
+_cause = BaseException.__dict__["__cause__"].__get__
+_NAMES = {id(getattr(builtins, name)): name for name in EXCEPTION_NAMES - {"TinyflowError"}}
+_NAMES[id(TinyflowError)] = "TinyflowError"
 
 
 def serve(connection: int, role: str, nonce: int, report: Mapping[str, Any]) -> int:
@@ -237,21 +244,19 @@ def _own(name: str) -> Any:
 
 
 def _describe(error: BaseException) -> dict[str, object]:
-    """What may be said about an exception whose class the student may have written."""
+    """What may be said about an exception; its class and metaclass may be the student's."""
     try:
         detail = "".join(_format_exception(error))[-_DETAIL_CHARACTERS:]
-        detail = detail.encode("utf-8", "replace").decode()
+        detail = str.encode(detail, "utf-8", "replace").decode()
     except BaseException:
         detail = "(the exception cannot be printed)"
-    names = [cls.__name__ for cls in type(error).__mro__ if cls.__module__ != "__main__"]
-    name = next(filter(EXCEPTION_NAMES.__contains__, names), "Exception")
-    cause = type(error.__cause__)
-    memory = MemoryError in (*type(error).__mro__, *cause.__mro__)
+    classes = [*_bases(type(error)), *_bases(type(_cause(error)))]
+    memory = any(cls is MemoryError for cls in classes)
     memory = memory or "can't allocate memory" in detail  # torch's RuntimeError
+    name = next((_NAMES[id(c)] for c in classes if id(c) in _NAMES), "Exception")
     stub = name == "NotImplementedError"
     fault = "memory" if memory else "not_implemented" if stub else "error"
-    place = locate(error.__traceback__)
-    return {"fault": fault, "name": name, "line": place, "detail": detail}
+    return {"fault": fault, "name": name, "line": locate(_traceback(error)), "detail": detail}
 
 
 def _allowed(name: str) -> str:
