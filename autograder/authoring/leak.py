@@ -139,11 +139,14 @@ def _strings(data: bytes) -> Iterator[str]:
 
 
 def _text_secrets(what: str, body: str, public: str) -> Iterator[Secret]:
-    """The whole body, and each long line of it that is not public code elsewhere."""
+    """The whole body, and each long line of it that is not public code elsewhere too."""
     lines = [squeeze(line) for line in _code_text(textwrap.dedent(body)).splitlines()]
-    for text, least in [("".join(lines), MIN_TEXT), *((line, MIN_LINE) for line in lines)]:
-        if len(text) >= least and text not in public:
-            yield Secret(what, text=text)
+    whole = "".join(lines)
+    if len(whole) >= MIN_LINE or (len(whole) >= MIN_TEXT and whole not in public):
+        yield Secret(what, text=whole)
+    for line in lines:
+        if len(line) >= MIN_LINE and line not in public:
+            yield Secret(what, text=line)
 
 
 def _code_secrets(root: Path, function: str) -> Iterator[Secret]:
