@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tinyflow.errors import GraphError, PassError
-from tinyflow.ir import Fact, Graph, Node, text, verify
+from tinyflow.ir import Fact, Graph, Node, Value, text, verify
 
 __all__ = ["Pass", "Pipeline", "Step"]
 
@@ -134,9 +134,17 @@ def _keep_facts(stage: Pass, before: Graph, after: Graph) -> Graph:
     if after.nodes == before.nodes:  # tuples of identical nodes: facts stay true
         return after.with_facts({**before.facts, **after.facts})
     kept = stage.preserves | stage.provides
-    old = {fact: v for fact, v in before.facts.items() if fact in stage.preserves}
+    nodes = set(after.nodes)
+    old = {fact: _about(nodes, v) for fact, v in before.facts.items() if fact in stage.preserves}
     new = {fact: v for fact, v in after.facts.items() if fact in kept}
     return after.with_facts({**old, **new})
+
+
+def _about(nodes: set[Node], content: Any) -> Any:
+    """What a fact says of the nodes that are left: a pass may drop a leaf that nobody reads."""
+    if not isinstance(content, dict):
+        return content
+    return {k: v for k, v in content.items() if not isinstance(k, Value) or k.node in nodes}
 
 
 def _verify(who: str, graph: Graph, checked: Sequence[Node] | set[Node]) -> None:
