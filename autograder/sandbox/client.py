@@ -40,6 +40,7 @@ from tinyflow.ops import OPS
 
 __all__ = ["Worker", "Zygote"]
 
+_WRONG_ARGUMENTS = (TypeError, ValueError, AttributeError, LookupError, ArithmeticError)
 _START_S, _HELLO_S, _END_S = 120.0, 20.0, 10.0
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -230,8 +231,10 @@ class Worker:
         """Call a function of the notebook, or a method of a kept object (``handle.attr("run")``).
 
         ``args`` and ``kwargs`` may hold data, graphs, values, nodes, callbacks and handles.
-        ``keep``: leave the result in the worker and return its Handle. Raises StudentFault;
-        whatever a callback raises, except TinyflowError, ends the call and is raised here.
+        ``keep``: leave the result in the worker and return its Handle. Raises StudentFault.
+
+        A callback is called with what the student passes: TinyflowError, TypeError and the like
+        are raised in the student's code; anything else it raises ends the call and is raised here.
         """
         attribute = target.attribute if isinstance(target, Handle) else None
         body = {
@@ -320,6 +323,9 @@ class Worker:
                 self._channel.send(Kind.ANSWER, nonce, answer, deadline)
             except TinyflowError as error:
                 self._channel.send(Kind.REFUSAL, nonce, str(error)[:1000], deadline)
+            except _WRONG_ARGUMENTS as error:
+                text = f"the given function cannot take these arguments ({type(error).__name__})"
+                self._channel.send(Kind.REFUSAL, nonce, text, deadline)
 
     def _caps(self) -> Caps:
         sent = self._channel

@@ -189,11 +189,22 @@ def test_an_engine_error_in_a_callback_is_raised_in_the_students_code(load: Load
     assert worker.call("f", Callback(refuse)) == "no rule; got 1"
 
 
-def test_a_bug_in_a_callback_is_raised_in_the_judge(load: Load) -> None:
+def test_what_a_judges_assertion_says_is_raised_in_the_judge(load: Load) -> None:
+    def check(x: int) -> None:
+        raise AssertionError("the suite's own verdict")
+
     worker = load("def f(g):\n    try: g(1)\n    except BaseException: pass")
-    with pytest.raises(ZeroDivisionError):
-        worker.call("f", Callback(lambda x: x / 0))
+    with pytest.raises(AssertionError, match="own verdict"):
+        worker.call("f", Callback(check))
     assert not worker.alive
+
+
+@pytest.mark.parametrize("argument", ["None", "'text'", "[]", "1, 2, 3", "node=1"])
+def test_wrong_arguments_for_a_callback_are_the_students_error(load: Load, argument: str) -> None:
+    worker = load(f"def f(g): return g({argument})")
+    with pytest.raises(StudentError) as caught:
+        worker.call("f", Callback(lambda node: node.inputs[0]))
+    assert caught.value.name == "TinyflowError" and worker.alive
 
 
 def test_callbacks_do_not_outlive_the_call(load: Load) -> None:
