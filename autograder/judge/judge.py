@@ -14,7 +14,7 @@ import platform
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from functools import cached_property
@@ -96,10 +96,11 @@ class Judge:
     @property
     def isolation(self) -> dict[str, Any]:
         """Which protections hold, as measured by the sandbox's probe."""
-        return dict(self._open.isolation)
+        return dict(self.sandbox.isolation)
 
     @property
-    def _open(self) -> Sandbox:
+    def sandbox(self) -> Sandbox:
+        """Where student code runs; open inside the ``with`` block only."""
         if self._sandbox is None:
             raise RuntimeError("a Judge is a context manager: with Judge(...) as judge: ...")
         return self._sandbox
@@ -119,14 +120,28 @@ class Judge:
         code = [Path(tinyflow.__file__).parent, *(package / part for part in parts)]
         return _digest(code, facts)
 
-    def judge(self, notebook: bytes, student: str, secret: bytes, k: int) -> Outcome:
-        """Run every hidden test on ``notebook``; never raises for what the notebook does."""
+    def judge(
+        self,
+        notebook: bytes,
+        student: str,
+        secret: bytes,
+        k: int,
+        *,
+        tasks: Collection[str] | None = None,
+    ) -> Outcome:
+        """Run the hidden tests on ``notebook``; never raises for what the notebook does.
+
+        Inputs depend on ``secret`` (number ``k`` of the keyring), student, notebook and test.
+        ``tasks`` names the tasks to judge, all if None; an outcome of some tasks is no mark.
+        """
         began_s = time.monotonic()
         sha256 = hashlib.sha256(notebook).hexdigest()
         budget = Budget(self._submission_s)
-        proxy = Student(self._open.worker, notebook, self._skeleton, budget)
-        runner = Runner(self._open.runner, budget)
-        plugin = SuitePlugin(self.homework, Seeds(secret, student, sha256), proxy, runner)
+        proxy = Student(self.sandbox.worker, notebook, self._skeleton, budget)
+        runner = Runner(self.sandbox.runner, budget)
+        chosen = frozenset(task.name for task in self.homework.tasks) if tasks is None else tasks
+        seeds = Seeds(secret, student, sha256)
+        plugin = SuitePlugin(self.homework, seeds, proxy, runner, frozenset(chosen))
         try:
             self._run_pytest(plugin)
         finally:
@@ -139,7 +154,7 @@ class Judge:
             suite_sha256=self.suite_sha256,
             environment_sha256=self.environment_sha256,
             secret_index=k,
-            tests=(*plugin.tests, *_missing(self.homework, plugin)),
+            tests=(*plugin.tests, *_missing(plugin)),
             seconds=round(time.monotonic() - began_s, 3),
             isolation=self.isolation,
             notes=notes(proxy.report),
@@ -184,17 +199,15 @@ def notes(report: LoadReport | None) -> tuple[str, ...]:
     return tuple(note[:200] for note in [*failed, *twice][:40])
 
 
-def _missing(homework: Homework, plugin: SuitePlugin) -> Iterable[TestOutcome]:
+def _missing(plugin: SuitePlugin) -> Iterable[TestOutcome]:
     """A grader_error for each bucket without a record: a suite that ran nothing passes nobody."""
     seen = {(test.task, test.bucket) for test in plugin.tests}
     detail = "\n".join(plugin.problems) or "no test of this bucket ran"
-    for task in homework.tasks:
-        for name in task.buckets:
-            if plugin.problems or (task.name, name) not in seen:
-                test = f"{task.name}::{name}"
-                yield TestOutcome(
-                    test, task.name, name, State.GRADER_ERROR, "", 0.0, detail=detail
-                )
+    for task, name in plugin.buckets():
+        if plugin.problems or (task, name) not in seen:
+            yield TestOutcome(
+                f"{task}::{name}", task, name, State.GRADER_ERROR, "", 0.0, detail=detail
+            )
 
 
 def _digest(paths: Iterable[Path], facts: str = "") -> str:

@@ -64,9 +64,15 @@ class SuitePlugin:
     seeds: Seeds
     student_proxy: Student
     graph_runner: Runner
+    tasks: frozenset[str]  # the ones to judge
     tests: list[TestOutcome] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     _module: Any = None
+
+    def buckets(self) -> list[tuple[str, str]]:
+        """(task, bucket) of everything that is to be judged."""
+        chosen = (task for task in self.homework.tasks if task.name in self.tasks)
+        return [(task.name, name) for task in chosen for name in task.buckets]
 
     @pytest.fixture
     def student(self) -> Student:
@@ -98,8 +104,9 @@ class SuitePlugin:
             self.problems.append(str(report.longrepr)[-MAX_DETAIL:])
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Raise SuiteError unless tests and manifest name the same buckets."""
+        """Keep the tests of the chosen tasks; raise SuiteError if tests and manifest differ."""
         check_marks(self.homework, items)
+        items[:] = [item for item in items if _mark(item).args[0] in self.tasks]
 
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Give each test module a fresh worker."""
@@ -158,9 +165,14 @@ def classify(error: BaseException | None) -> State:
     return State.GRADER_ERROR
 
 
-def _record(item: pytest.Item, error: BaseException | None, seconds: float) -> TestOutcome:
+def _mark(item: pytest.Item) -> pytest.Mark:
     mark = item.get_closest_marker("bucket")
     assert mark is not None  # collection saw to it
+    return mark
+
+
+def _record(item: pytest.Item, error: BaseException | None, seconds: float) -> TestOutcome:
+    mark = _mark(item)
     line = getattr(error, "line", None) if isinstance(error, StudentFault) else None
     return TestOutcome(
         test=test_id(item),

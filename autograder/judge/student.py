@@ -41,7 +41,7 @@ class Student:
     _load_s: float = 0.0
 
     def call(
-        self, name: str, *args: object, timeout: float | None = None, **kwargs: object
+        self, name: str, *args: object, timeout: float | None = None, **kwargs: Any
     ) -> Any:
         """Call function ``name`` in the worker and return its answer; raises StudentFault."""
         worker = self._ready()

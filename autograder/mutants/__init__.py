@@ -1,0 +1,1 @@
+"""Solutions that are not the reference: wrong ones a suite must catch, right ones it must pass."""

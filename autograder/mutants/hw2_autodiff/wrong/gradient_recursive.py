@@ -1,0 +1,44 @@
+# /// variant
+# title = "a recursive walk: Python's stack ends at about 1,000 nodes"
+# task = "gradient"
+# loses = ["depth"]
+# ///
+
+def gradient(graph, xs, grad_ys=None, adjoints=ADJOINTS, accumulate=accumulate):
+    ys = graph.outputs
+    dys = [ops.ones_like(y) for y in ys] if grad_ys is None else list(grad_ys)
+    if len(dys) != len(ys):
+        raise GradientError("one grad_y per y is needed")
+    contributions = {}
+    for y, dy in zip(ys, dys):
+        contributions.setdefault(y, []).append(dy)
+    between = descendants(graph, xs)
+    adjoint = {}
+    order, seen = [], set()
+
+    def visit(node):
+        if node in seen:
+            return
+        seen.add(node)
+        for value in node.inputs:
+            visit(value.node)
+        order.append(node)
+
+    for y in ys:
+        visit(y.node)
+    for node in reversed(order):
+        arrived = [value for value in node.outputs if value in contributions]
+        if node not in between or not arrived:
+            continue
+        for value in arrived:
+            adjoint[value] = accumulate(contributions[value])
+        if not any(value.node in between for value in node.inputs):
+            continue
+        dxs = adjoints[node.op](node, *(adjoint.get(value) for value in node.outputs))
+        for x, dx in zip(node.inputs, dxs):
+            if dx is not None and x.node in between:
+                contributions.setdefault(x, []).append(dx)
+    for x in xs:
+        if x not in adjoint:
+            raise GradientError("no y depends on this x", node=x.node)
+    return Graph(tuple(adjoint[x] for x in xs))
