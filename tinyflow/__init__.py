@@ -1,8 +1,8 @@
 """TinyFlow: a small deep-learning engine to read, in the style of NNVM.
 
 ``import tinyflow as tf`` gives the TensorFlow 1 front end: placeholders, variables, gradients,
-optimizers, sessions. Below it lie, in order, ``ir``, ``ops``, ``adjoints``, ``passes``, ``program``,
-``backends`` and ``runtime``: each a lecture.
+optimizers, sessions. Below it lie, in order, ``ir``, ``ops``, ``adjoints``, ``passes``,
+``program``, ``backends`` and ``runtime``: each a lecture.
 """
 
 from tinyflow.errors import TinyflowError

@@ -28,6 +28,9 @@ Attrs = Mapping[str, Any]
 Shapes = Sequence[tuple[int, ...]]
 _DTYPES: Mapping[DType, torch.dtype] = {dtype: getattr(torch, dtype.value) for dtype in DType}
 _aten = torch.ops.aten
+_nll_loss = torch._C._nn.nll_loss  # type: ignore[attr-defined]  # the stub lacks it
+_MEAN = 1  # aten's code for reduction="mean"
+_NEVER = -(2**62) - 1  # an ignore_index that no label has; the default, -100, is a likely mistake
 _VECTOR_BYTES = {"AVX512": 64, "AVX2": 32}.get(torch.backends.cpu.get_cpu_capability(), 16)
 
 
@@ -358,23 +361,14 @@ def _refuse(labels: Tensor, classes: int) -> None:
         raise error
 
 
-def _by_class(
-    function: Callable[..., Tensor], logits: Tensor, index: Tensor
-) -> tuple[Tensor, int, Tensor]:
-    """Normalised logits, the axis of the classes in them, and the labels as an index along it."""
-    if _short_rows(logits.shape, 1, logits.element_size()):
-        return function(logits.t(), 0), 0, index.unsqueeze(0)
-    return function(logits, 1), 1, index.unsqueeze(1)
-
-
 def _sparse_loss(
     logits: Tensor, labels: Tensor, normalised: bool = False, out: Tensor | None = None
 ) -> Tensor:
-    """nll_loss checks the range of the labels, on both sides: no label is ignored."""
+    """nll_loss checks the range of the labels, on both sides."""
     index = _checked(labels, logits.shape[1])
-    log_p = logits if normalised else torch.log_softmax(logits, 1)
+    log_p = logits if normalised else _log_softmax(logits, 1)
     try:
-        loss = torch._C._nn.nll_loss(log_p, index, None, _MEAN, _NEVER)
+        loss: Tensor = _nll_loss(log_p, index, None, _MEAN, _NEVER)
     except (IndexError, RuntimeError):
         _refuse(labels, logits.shape[1])
         raise
@@ -388,25 +382,29 @@ def _sparse_grad(
     normalised: bool = False,
     out: Tensor | None = None,
 ) -> Tensor:
-    """(p - onehot) * dy / n; scatter_add checks the range of the labels, on both sides."""
+    """(p - onehot) * dy / n. Scatter checks the range of the labels; nll_loss_backward does not."""
     index = _checked(labels, logits.shape[1])
-    p: Tensor = torch.exp(logits, out=out) if normalised else torch.softmax(logits, 1, out=out)
+    p = torch.exp(logits, out=out) if normalised else _softmax(logits, 1, out=out)
+    minus = torch.full((), -1.0, dtype=p.dtype).expand(len(index), 1)
     try:
-        p.scatter_add_(1, index.unsqueeze(1), _MINUS_ONE.to(p.dtype).expand(len(index), 1))
+        p.scatter_add_(1, index.unsqueeze(1), minus)
     except RuntimeError:
         _refuse(labels, logits.shape[1])
         raise
     return p.mul_(dy / len(index))
 
 
+def _weighted(logits: Tensor, labels: Tensor) -> Tensor:
+    return _log_softmax(logits, -1).mul_(labels)
+
+
 def _dense_loss(logits: Tensor, labels: Tensor, out: Tensor | None = None) -> Tensor:
-    product, axis = _weighted(logits, labels)
-    return torch.sum(product, axis, out=out).neg_()
+    return torch.sum(_weighted(logits, labels), -1, out=out).neg_()
 
 
 def _mean_dense_loss(logits: Tensor, labels: Tensor, out: Tensor | None = None) -> Tensor:
-    product, _ = _weighted(logits, labels)
-    return torch.sum(product, None, out=out).div_(-logits.shape[:-1].numel())
+    rows = logits.shape[:-1].numel()
+    return torch.sum(_weighted(logits, labels), None, out=out).div_(-rows)
 
 
 # --- state and random --------------------------------------------------------------------------

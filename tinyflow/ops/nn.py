@@ -94,14 +94,20 @@ class _LabelledDType(Family):
         return Family.__call__(self, attrs, ins, outs)
 
 
+_NORMALISED = {
+    "normalised": Attribute("bool", False, "a hint: logits are log_softmax of something already")
+}
+
 mean_sparse_softmax_cross_entropy_with_logits = Op(
     "mean_sparse_softmax_cross_entropy_with_logits",
     inputs=("logits", "labels"),
+    attributes=_NORMALISED,
     shape=_sparse_loss_shape,
     dtype=_LabelledDType(FLOATING.computes, decides=(0,)),
     can_fail=True,
     doc="""loss = -1/n Σᵢ log_softmax(logits)[i, labels[i]]. logits (n, c), labels (n,) class
-    numbers 0 to c - 1 (floats must have no fraction) -> (). Nan for n = 0.""",
+    numbers 0 to c - 1 (floats must have no fraction) -> (). Nan for n = 0. Normalising twice
+    changes nothing, so a kernel need not where logits are ``normalised``.""",
 )
 
 
@@ -114,6 +120,7 @@ def _sparse_grad_shape(attrs: Attrs, ins: Shapes, outs: Shapes) -> tuple[Shapes,
 sparse_softmax_cross_entropy_grad = Op(
     "sparse_softmax_cross_entropy_grad",
     inputs=("dy", "logits", "labels"),
+    attributes=_NORMALISED,
     shape=_sparse_grad_shape,
     dtype=_LabelledDType(FLOATING.computes, decides=(0, 1)),
     can_fail=True,

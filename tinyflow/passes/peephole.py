@@ -11,13 +11,52 @@ from tinyflow.passes.infer import DTYPES, SHAPES, carry_types
 __all__ = ["peephole"]
 
 
-def peephole(graph: Graph) -> Graph:
-    """Fold ``c - k * (a @ b)`` and ``c + k * (a @ b)`` into ``gemm(c, a, b)`` with alpha = -k or k.
+_LOSS = ops.mean_sparse_softmax_cross_entropy_with_logits
+_SLOPE = ops.sparse_softmax_cross_entropy_grad
 
-    This is the gradient-descent update of a weight: the gradient never exists as an array of its
-    own, and the step writes straight into the weight. Applies where product and scaled product have
-    no other reader and k is a number.
+
+def peephole(graph: Graph) -> Graph:
+    """Fold updates and share the softmax between a loss and its gradient; types stay as they are.
+
+    - ``c - k * (a @ b)`` and ``c + k * (a @ b)`` become ``gemm(c, a, b)`` with alpha = -k or k: the
+      gradient-descent update of a weight. The gradient never exists as an array of its own, and
+      the step writes straight into the weight.
+    - A sparse cross entropy and its gradient on the same logits both read one ``log_softmax``.
     """
+    graph = _share_softmax(graph)
+    return _fold_updates(graph)
+
+
+def _share_softmax(graph: Graph) -> Graph:
+    """Normalise logits once where loss and gradient both would."""
+    losses = {node.inputs[0] for node in graph.nodes if node.op is _LOSS}
+    shared = losses & {node.inputs[1] for node in graph.nodes if node.op is _SLOPE}
+    if not shared:
+        return graph
+    shapes, dtypes = graph.fact(SHAPES), graph.fact(DTYPES)
+    made: dict[Value, Value] = {}
+
+    def rule(node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...] | None:
+        position = {_LOSS: 0, _SLOPE: 1}.get(node.op)
+        if position is None or node.inputs[position] not in shared:
+            return None
+        logits = node.inputs[position]
+        if logits not in made:
+            made[logits] = ops.log_softmax(inputs[position], axis=1)
+        values = (*inputs[:position], made[logits], *inputs[position + 1 :])
+        return (node.op(*values, name=node.name, normalised=True),)
+
+    changed, moved = rewrite(graph, rule)
+    typed = carry_types(graph, changed, moved)
+    more_shapes = {log_p: shapes[logits] for logits, log_p in made.items()}
+    more_dtypes = {log_p: dtypes[logits] for logits, log_p in made.items()}
+    new_shapes, new_dtypes = typed.fact(SHAPES), typed.fact(DTYPES)
+    typed = typed.with_fact(SHAPES, {**new_shapes, **more_shapes})
+    return typed.with_fact(DTYPES, {**new_dtypes, **more_dtypes})
+
+
+def _fold_updates(graph: Graph) -> Graph:
+    """Make gemms of scaled products that are added to something and read by nothing else."""
     shapes, dtypes = graph.fact(SHAPES), graph.fact(DTYPES)
     counts = {value: len(uses) for value, uses in users(graph).items()}
     for value in graph.outputs:

@@ -41,9 +41,6 @@ class _Lowering:
     def program(self, feeds: Sequence[Value]) -> Program:
         for node in self.schedule:
             self._lower_node(node)
-        for feed in feeds:
-            if feed not in self.register_of:  # fed, but nothing that is fetched needs it
-                self._add(feed, Kind.FEED)
         writes = tuple(dict.fromkeys(step.writes for step in self.instructions if step.writes))
         return Program(
             tuple(self.registers),

@@ -133,7 +133,8 @@ class _Emitter:
         if all(source is not None for source in sources):
             view = kernel.run(*sources, **step.attrs)
             if self.kernels.shares_storage(view, sources[0]):
-                self._bind(index, f"s{index}", view)
+                kind = "c" if self._is_constant(step.inputs[0]) else "s"
+                self._bind(index, f"{kind}{index}", view)
                 return
         self.name[index] = f"t{index}"
         self._line(at, f"t{index} = {self._call(step, kernel, None)}")

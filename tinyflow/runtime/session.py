@@ -27,7 +27,7 @@ __all__ = ["Session"]
 
 Array = np.ndarray[Any, Any]
 _PROGRAMS = 32  # least recently used programs are dropped
-_DTYPES = {d.numpy: d for d in DType if d is not DType.bfloat16}
+_DTYPES: dict[np.dtype[Any], DType] = {d.numpy: d for d in DType if d is not DType.bfloat16}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class _Compiled:
     """One entry of the cache: how to run these fetches on feeds of these shapes."""
 
     graph: Graph
-    feeds: tuple[Value, ...]
+    feeds: tuple[tuple[int, Value], ...]  # position among the feeds of the call, and placeholder
     reads: tuple[str, ...]
     writes: tuple[str, ...]
     executable: Executable | None  # None: the interpreter runs the graph
@@ -115,14 +115,15 @@ class Session:
         )
         if not static or "interpret" in self.options or self.kernels is NUMPY:
             return _interpreted(graph, feeds)
-        program = lower(graph, feeds)
+        used = _used(graph, feeds)
+        program = lower(graph, [value for _, value in used])
         for register in program.registers:
             if register.node.op.name == "variable" and register.base is None:
                 name = register.node.name or ""
                 if name not in self._storage:
                     self._storage[name] = self.kernels.empty(register.shape, register.dtype)
         executable = emit(program, self.kernels, self._storage)
-        return _Compiled(graph, feeds, program.reads, program.writes, executable)
+        return _Compiled(graph, used, program.reads, program.writes, executable)
 
     def _prepare(
         self, fetches: tuple[Value, ...], feeds: tuple[Value, ...], arrays: list[Array]
@@ -158,7 +159,7 @@ class Session:
         key = (self.seed, self.run_count)
         if compiled.executable is None:
             return self._interpret(compiled, arrays, key)
-        tensors = [kernels.from_feed(array) for array in arrays]
+        tensors = [kernels.from_feed(arrays[i]) for i, _ in compiled.feeds]
         try:
             with kernels.inference():
                 outputs = iter(compiled.executable.run(key, *tensors))
@@ -171,7 +172,8 @@ class Session:
         self, compiled: _Compiled, arrays: list[Array], key: tuple[int, int]
     ) -> list[Any]:
         kernels = self.kernels
-        fed = {v: kernels.from_numpy(a, _DTYPES[a.dtype]) for v, a in zip(compiled.feeds, arrays)}
+        used = [(value, arrays[i]) for i, value in compiled.feeds]
+        fed = {value: kernels.from_numpy(a, _DTYPES[a.dtype]) for value, a in used}
         contents = {name: self._storage[name] for name in self._ready}
         results = interpret(compiled.graph, fed, contents, kernels, key)
         for name in compiled.writes:
@@ -215,7 +217,13 @@ class Session:
 def _interpreted(graph: Graph, feeds: tuple[Value, ...]) -> _Compiled:
     """The entry for a graph that is walked instead of compiled."""
     writes = tuple(n.inputs[0].node.name or "" for n in graph.nodes if n.op.mutates)
-    return _Compiled(graph, feeds, (), tuple(dict.fromkeys(writes)), None)
+    return _Compiled(graph, _used(graph, feeds), (), tuple(dict.fromkeys(writes)), None)
+
+
+def _used(graph: Graph, feeds: tuple[Value, ...]) -> tuple[tuple[int, Value], ...]:
+    """The feeds that the graph reads, with their positions."""
+    present = set(graph.nodes)
+    return tuple((i, value) for i, value in enumerate(feeds) if value.node in present)
 
 
 def _copy(kernels: KernelTable, array: Any) -> Any:
