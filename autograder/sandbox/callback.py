@@ -41,7 +41,10 @@ class NoRule:
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """Stands for the student's own function of this name, as an argument or in a table."""
+    """Stands for a function in the worker, as an argument or in a table.
+
+    ``name`` is one of the notebook's, or "module:name" of anything the worker can import.
+    """
 
     name: str
 

@@ -7,6 +7,7 @@ the judge checks each reply. It fails in simple ways and tells the judge which.
 from __future__ import annotations
 
 import builtins
+import importlib
 import io
 import json
 import os
@@ -236,7 +237,13 @@ class _Student:
 
 
 def _own(name: str) -> Any:
-    """What the notebook calls ``name``; raises NotImplementedError if it defines no such thing."""
+    """What the notebook calls ``name``; raises NotImplementedError if it defines no such thing.
+
+    "module:name" is what that module calls ``name``.
+    """
+    module, colon, member = name.partition(":")
+    if colon:
+        return getattr(importlib.import_module(module), member)
     function = sys.modules["__main__"].__dict__.get(name)
     if function is None:
         raise NotImplementedError(f"the notebook defines no {name!r}")
