@@ -18,7 +18,7 @@ from tinyflow.types import DType, as_dtype
 DTYPES = ("bool", "int32", "int64", "float16", "float32", "float64")
 FLOATS = ("float16", "float32", "float64")
 SHAPES = hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4)
-WITH_AXES = hnp.array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=4)
+WITH_AXES = hnp.array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=4) | st.just((40, 3))
 FULL = hnp.array_shapes(min_dims=0, max_dims=3, min_side=1, max_side=4)
 
 
@@ -216,14 +216,19 @@ def _axis_grad(d: Draw) -> tuple[list[np.ndarray], dict]:
 
 
 def _sparse(d: Draw) -> tuple[list[np.ndarray], dict]:
-    n, c = d.size(), d.size(1)
+    n, c = d.draw(st.integers(0, 4) | st.just(40)), d.size(1)  # 40 rows: torch transposes them
     dtype = d.draw(st.sampled_from(["int32", "int64", "float32", "float64"]))
-    return [d.array((n, c)), d.random.integers(0, c, n).astype(dtype)], {}
+    logits, labels = d.array((n, c)), d.random.integers(0, c, n).astype(dtype)
+    if d.draw(st.booleans()):
+        return [logits, labels], {}
+    logits = logits.astype("float64")
+    logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    return [logits, labels], {"normalised": True}
 
 
 def _sparse_grad(d: Draw) -> tuple[list[np.ndarray], dict]:
-    arrays, _ = _sparse(d)
-    return [d.array(()), *arrays], {}
+    arrays, attrs = _sparse(d)
+    return [d.array(()), *arrays], attrs
 
 
 def _dense(d: Draw) -> tuple[list[np.ndarray], dict]:

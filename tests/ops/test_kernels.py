@@ -126,11 +126,11 @@ def broadcast_like(
     return x * np.ones(like.shape)
 
 
-def sparse_loss(logits: np.ndarray, labels: np.ndarray) -> float:
+def sparse_loss(logits: np.ndarray, labels: np.ndarray, normalised: bool) -> float:
     return mean([-math.log(probabilities(row)[int(l)]) for row, l in zip(logits, labels)])
 
 
-def sparse_grad(dy: np.ndarray, logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def sparse_grad(dy: Any, logits: Any, labels: Any, normalised: bool) -> np.ndarray:
     chosen = np.eye(logits.shape[1])[labels.astype(int)]
     rows = [probabilities(row) for row in logits]
     return float(dy) * (np.array(rows).reshape(logits.shape) - chosen) / max(len(rows), 1)
