@@ -95,8 +95,8 @@ def scan(folder: Path, secrets: tuple[Secret, ...]) -> tuple[Leak, ...]:
 
 
 def squeeze(text: str) -> str:
-    """Text without white space, quotes and backslashes: how it was laid out does not matter."""
-    return re.sub(r"[\s\\\"']+", "", text)
+    """Lower-case text without white space, quotes and backslashes: layout does not matter."""
+    return re.sub(r"[\s\\\"']+", "", text).lower()
 
 
 def _scan_bytes(place: str, data: bytes, secrets: tuple[Secret, ...], depth: int) -> Iterator[Leak]:

@@ -31,7 +31,7 @@ LIBRARIES = (
 )
 CHUNK = 400  # callables tried in one call of the worker
 _ENDS = frozenset({"builtins:input", "builtins:breakpoint", "builtins:exit", "builtins:quit"})
-_PROGRAM = '''
+_PROGRAM = """
 import importlib
 
 from tinyflow.ir import Graph, Value
@@ -59,7 +59,7 @@ def attempt(names, form, *args):
         except BaseException:
             pass
     return found
-'''
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +102,7 @@ def try_everything(judge: Judge, solved: bytes, secret: bytes) -> Reach:
         if task.function
         for name in _in_form(judge, task, names)
     ]
-    solve = [
-        (task, name) for task, name in in_form if _solves(judge, task, name, solved, secret)
-    ]
+    solve = [(task, name) for task, name in in_form if _solves(judge, task, name, solved, secret)]
     return Reach(len(names), tuple(in_form), tuple(solve))
 
 

@@ -20,7 +20,14 @@ from autograder.authoring.leak import LeakError, Secret, collect_secrets, scan
 from autograder.authoring.manifest import Homework, load_homework, load_manifest
 from autograder.authoring.wheel import build_wheel, pack
 
-__all__ = ["ReleaseError", "release", "released_files", "requirements"]
+__all__ = [
+    "ReleaseError",
+    "refuse_leaks",
+    "refuse_open_predecessors",
+    "release",
+    "released_files",
+    "requirements",
+]
 
 PACKAGES = ("ipywidgets", "jupyterlab", "matplotlib", "numpy", "pytest", "torch")
 NOTES = """\
@@ -45,7 +52,7 @@ def release(root: Path, homework_id: str, out: Path, *, now: datetime | None = N
     homework = load_homework(root, homework_id)
     if drift := build(root, homework_id, check=True):
         raise ReleaseError(f"{homework_id} is not up to date; run `kit build` first:\n{drift[0]}")
-    _refuse_open_predecessors(root, homework, out, now or datetime.now(UTC))
+    refuse_open_predecessors(root, homework, out, now or datetime.now(UTC))
     archive = pack(released_files(root, homework))
     refuse_leaks(archive, collect_secrets(homework, root))
     _register(root, homework_id)
@@ -87,8 +94,12 @@ def refuse_leaks(archive: bytes, secrets: tuple[Secret, ...]) -> None:
         raise LeakError(f"the release gives away what students must not have:\n{places}")
 
 
-def _refuse_open_predecessors(root: Path, homework: Homework, out: Path, now: datetime) -> None:
-    """The engine of a release contains the answers of every homework before it."""
+def refuse_open_predecessors(root: Path, homework: Homework, out: Path, now: datetime) -> None:
+    """Raise ReleaseError if an earlier homework, whose answers the engine holds, is still open.
+
+    It is open until it ``closes``; without a closing date, from its release on (its archive lies
+    in ``out``).
+    """
     for other in load_manifest(root / "course" / "manifest.toml").values():
         if other.order >= homework.order:
             continue
