@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from autograder.graph_wire import GraphWire
+from autograder.graph_wire import MAX_NODES, GraphWire
 from autograder.sandbox.callback import CallbackWire, Handle, HandleWire
 from autograder.sandbox.channel import Channel
 from autograder.sandbox.errors import Crashed, Malformed, SandboxError, StudentFault
@@ -67,6 +67,7 @@ class Zygote:
                 stderr=subprocess.PIPE,
                 env={"PATH": "/usr/bin:/bin", **dict.fromkeys(_THREADS, "1")},
                 cwd="/",
+                start_new_session=True,  # Ctrl-C is for the judge, which then closes us
             )
         settings = {
             "engine": str(engine),
@@ -294,7 +295,10 @@ class Worker:
             settled = True
         except StudentFault as fault:
             settled = True
-            raise self._finish(fault) from None
+            fault = self._finish(fault)
+            if isinstance(fault, Crashed) and not self._zygote.alive:
+                raise SandboxError("the zygote ended, and the worker with it") from None
+            raise fault from None
         finally:
             if not settled:
                 self.close()  # a callback of the judge raised in the middle of a call
@@ -316,6 +320,8 @@ class Worker:
                 return kind, reply
             if kind is not Kind.CALLBACK or not isinstance(reply, dict):
                 raise Malformed("the worker sent a frame out of turn")
+            if self._graphs.known > MAX_NODES:
+                raise Malformed(f"the given functions made more than {MAX_NODES} nodes")
             try:
                 answer = self._callbacks.call(
                     reply.get("number"), reply.get("args"), reply.get("kwargs")
@@ -341,7 +347,7 @@ class Worker:
         self._channel.close()
         os.close(self._pidfd)
         self.usage = self._zygote.ended(self._number)
-        self._end = explain_end(fault, self.usage) if crashed else fault
+        self._end = explain_end(fault, self.usage, self.limits) if crashed else fault
         return self._end
 
     def _ends_by_itself(self) -> bool:

@@ -22,6 +22,7 @@ from autograder.sandbox.errors import (
     StudentFault,
     TimedOut,
 )
+from autograder.sandbox.limits import Limits
 from autograder.wire import WireError
 from tinyflow.homework import CellFailure, LoadReport
 
@@ -54,7 +55,7 @@ def fault_of(reply: object) -> StudentFault:
     return StudentError(_exception_name(reply.get("name")), line, detail)
 
 
-def explain_end(fault: StudentFault, usage: Mapping[str, Any]) -> StudentFault:
+def explain_end(fault: StudentFault, usage: Mapping[str, Any], limits: Limits) -> StudentFault:
     """The fault of a worker that ended by itself, from its exit status."""
     status = usage.get("status")
     if usage.get("expired"):
@@ -63,7 +64,7 @@ def explain_end(fault: StudentFault, usage: Mapping[str, Any]) -> StudentFault:
         return fault
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
-        if number == signal.SIGXCPU:
+        if number == signal.SIGXCPU or usage["cpu_s"] >= limits.cpu_s:
             return TimedOut("more processor time than allowed")
         return Crashed(f"{fault} (signal {_signal_name(number)})", detail=fault.detail)
     code = os.waitstatus_to_exitcode(status)

@@ -176,7 +176,8 @@ def _checkout_files() -> dict[str, Path]:
     places = {f"{name} of the checkout": _CHECKOUT / name for name in (*_PRIVATE, *_PRIVATE_DATA)}
     places["another package of site-packages"] = Path(_site_dirs()[0]) / "pytest" / "__init__.py"
     places["the users of this machine"] = Path("/etc/passwd")
-    return {**_files_of(places), "the home folder": Path.home()}
+    home = Path(os.path.expanduser("~"))
+    return {**_files_of(places), **({"the home folder": home} if home.is_dir() else {})}
 
 
 def _files_of(places: Mapping[str, Path]) -> dict[str, Path]:

@@ -13,17 +13,20 @@ import pytest
 
 from autograder.sandbox import (
     Budget,
+    Callback,
     Crashed,
     Limits,
     Malformed,
     OutOfMemory,
     Sandbox,
+    SandboxError,
     StudentError,
     TimedOut,
     Worker,
+    client,
 )
 from tinyflow import ops
-from tinyflow.ir import Graph
+from tinyflow.ir import Graph, Value
 
 Load = Callable[..., Worker]
 
@@ -71,7 +74,13 @@ def test_signals_cannot_stop_the_deadline(load: Load) -> None:
 
 
 def test_processor_time_ends_a_worker_that_ignores_the_signal(load: Load) -> None:
-    worker = load("def f():\n    while True: pass", limits=Limits(cpu_s=1))
+    worker = load(
+        "import signal\n"
+        "signal.signal(signal.SIGXCPU, signal.SIG_IGN)\n"
+        "def f():\n"
+        "    while True: pass",
+        limits=Limits(cpu_s=1),
+    )
     with pytest.raises(TimedOut, match="processor time"):
         worker.call("f", timeout=60)
 
@@ -285,7 +294,7 @@ def test_a_dead_zygote_is_replaced(engine: Path, notebook: Callable[..., bytes])
     with Sandbox(engine) as sandbox:
         first = sandbox.worker()
         os.kill(sandbox.zygote_pid, 9)
-        with pytest.raises(Crashed):
+        with pytest.raises(SandboxError, match="zygote ended"):  # not the student's doing
             first.load(notebook("while True: pass"), None)
         worker = sandbox.worker()
         worker.load(notebook("def f(): return 1"), None)
@@ -310,3 +319,20 @@ def test_large_arrays_cross_both_ways(load: Load) -> None:
     worker = load("def f(x): return x + 1")
     array = np.zeros((1000, 1000))
     assert worker.call("f", array).sum() == 1e6
+
+
+def test_given_functions_cannot_be_made_to_build_without_end(
+    load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "MAX_NODES", 5_000)
+
+    def many(x: Value) -> object:
+        return [ops.neg(x) for _ in range(1_000)]
+
+    worker = load("def f(g, x):\n    while True: g(x)")
+    with pytest.raises(Malformed, match="more than 5000 nodes"):
+        worker.call("f", Callback(many), ops.zeros(shape=(2,)), timeout=60)
+
+
+def test_ctrl_c_at_the_terminal_does_not_reach_the_zygote(sandbox: Sandbox) -> None:
+    assert os.getsid(sandbox.zygote_pid) != os.getsid(0)
