@@ -1,0 +1,93 @@
+"""``report.html``: the class, and three feedback pages side by side. Layer: demonstration."""
+
+from __future__ import annotations
+
+import html
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from autograder.authoring.manifest import Homework
+from autograder.demo.classroom import Pupil
+from autograder.grading.course import Course
+from autograder.grading.marks import Mark
+from autograder.grading.run import GradedClass
+from autograder.outcome import State
+from autograder.report.class_report import class_report
+from autograder.report.page import EXPLAINED, points, text
+
+__all__ = ["demo_page"]
+
+
+def demo_page(
+    course: Course, homework: Homework, pupils: Sequence[Pupil], result: GradedClass
+) -> str:
+    """One self-contained page; the three feedback pages are the very files students would get."""
+    graded = [pupil for pupil in pupils if pupil.student in result.marks]
+    shown = _three(graded, result.marks)
+    columns = "".join(_column(course, homework, pupil, result) for pupil in shown)
+    hostile = [pupil for pupil in graded if pupil.kind == "hostile"]
+    feature = (
+        "<section><h2>Three feedback pages, as the students get them</h2>"
+        f'<div class="three">{columns}</div></section>{_attacks(hostile, result.marks)}'
+    )
+    remarks = {pupil.student: f"{pupil.kind}: {pupil.story}" for pupil in graded}
+    return class_report(
+        homework, result.marks, feature=feature, isolation=result.isolation, remarks=remarks
+    )
+
+
+def _three(pupils: Sequence[Pupil], marks: Mapping[str, Mark]) -> list[Pupil]:
+    """A full one, a partial one, and the hostile one to which most different things happened."""
+
+    def variety(pupil: Pupil) -> int:
+        return len(_states(marks[pupil.student]))
+
+    chosen = []
+    for kind in ("full", "partial", "hostile"):
+        same = [pupil for pupil in pupils if pupil.kind == kind]
+        if same:
+            chosen.append(max(same, key=variety) if kind == "hostile" else same[-1])
+    return chosen
+
+
+def _column(course: Course, homework: Homework, pupil: Pupil, result: GradedClass) -> str:
+    mark = result.marks[pupil.student]
+    path = course.feedback / pupil.student / homework.id / f"{homework.id}.html"
+    page = html.escape(path.read_text(encoding="utf-8"), quote=True)
+    happened = f"<p class='small'><b>What happened:</b> {_happened(mark)}</p>"
+    tried = "What it tried" if pupil.kind == "hostile" else "What it is"
+    return (
+        f"<div><h2>{text(pupil.kind)}: {points(mark.earned)} / {points(mark.points)}</h2>"
+        f"<p class='small'><b>{tried}:</b> {text(pupil.story)}</p>{happened}"
+        f'<iframe sandbox="" loading="eager" title="feedback page of {text(pupil.student)}" '
+        f'srcdoc="{page}"></iframe></div>'
+    )
+
+
+def _states(mark: Mark) -> Counter[State]:
+    return Counter(test.state for t in mark.tasks for b in t.buckets for test in b.tests)
+
+
+def _happened(mark: Mark) -> str:
+    counts = _states(mark)
+    if set(counts) == {State.PASSED}:
+        return f"all {counts[State.PASSED]} hidden tests passed."
+    parts = [
+        f"{count} {state.replace('_', ' ')} <span class='soft'>({EXPLAINED[state]})</span>"
+        for state, count in counts.most_common()
+    ]
+    return f"of {counts.total()} hidden tests: {', '.join(parts)}."
+
+
+def _attacks(pupils: Sequence[Pupil], marks: Mapping[str, Mark]) -> str:
+    rows = "".join(
+        f"<tr><td>{text(pupil.student)}</td><td>{text(pupil.story)}</td>"
+        f"<td class='small'>{_happened(marks[pupil.student])}</td>"
+        f"<td class='num'>{points(marks[pupil.student].earned)}</td></tr>"
+        for pupil in pupils
+    )
+    return (
+        "<section><h2>Hostile notebooks</h2><table><thead><tr><th>student</th>"
+        "<th>what it tried</th><th>what happened</th><th class='num'>points</th></tr></thead>"
+        f"<tbody>{rows}</tbody></table></section>"
+    )
