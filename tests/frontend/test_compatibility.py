@@ -1,5 +1,5 @@
 """Scripts written for TinyFlow: the calls of its examples and of its gradient, operator and state
-tests (github.com/tqchen/tinyflow, 2016), in our words. They import nothing but tinyflow and numpy."""
+tests (github.com/tqchen/tinyflow, 2016), in our words, importing only tinyflow and numpy."""
 
 import numpy as np
 import pytest

@@ -18,9 +18,10 @@ from pathlib import Path
 
 from tinyflow.errors import TinyflowError
 from tinyflow.ir import CONSTANT, Graph, Node, Value, text
+from tinyflow.ir.text import encode_attr
 from tinyflow.passes.infer import SHAPES, infer
 from tinyflow.passes.infer import describe as from_facts
-from tinyflow.viz.svg import Box, Edge, document, message
+from tinyflow.viz.svg import Arrow, Box, document
 
 __all__ = ["Drawing", "draw"]
 
@@ -65,9 +66,17 @@ def draw(
     only, a dashed one is a control dependency, ``@2`` a variable read after two writes.
     """
     if len(graph.nodes) > limit:
-        return Drawing(_summary(graph, limit))
-    boxes = _boxes(graph, describe or _inferred(graph), _backward(graph, forward))
-    return Drawing(document(boxes, list(_edges(graph))))
+        return Drawing(document([_summary(graph, limit)], []))
+    describe, backward = describe or _inferred(graph), _backward(graph, forward)
+    tips = text(graph, describe).splitlines()
+    boxes = [
+        _box(f"%{i}", node, _kind(node, backward), describe, tips[i])
+        for i, node in enumerate(graph.nodes)
+    ]
+    several = len(graph.outputs) > 1
+    for i in range(len(graph.outputs)):
+        boxes.append(Box("output", (f"output {i}" if several else "output",)))
+    return Drawing(document(boxes, list(_arrows(graph))))
 
 
 def _inferred(graph: Graph) -> Callable[[Value], str]:
@@ -88,89 +97,58 @@ def _backward(graph: Graph, forward: Graph | None) -> Container[Node]:
     return found
 
 
-def _boxes(graph: Graph, describe: Callable[[Value], str], backward: Container[Node]) -> list[Box]:
-    tips = [line.strip() for line in text(graph, describe).splitlines()]
-    boxes = [
-        _box(node, index, _kind(node, backward), describe, tips[index])
-        for index, node in enumerate(graph.nodes)
-    ]
-    several = len(graph.outputs) > 1
-    return boxes + [
-        Box("output", (f"output {i}" if several else "output",)) for i in range(len(graph.outputs))
-    ]
-
-
 def _kind(node: Node, backward: Container[Node]) -> str:
-    if node.op is CONSTANT:
-        return "constant"
     if node.op.mutates or node.op.name == "group":
         return "state"
     if node.is_leaf:
-        return "leaf"
+        return "constant" if node.op is CONSTANT else "leaf"
     return "backward" if node in backward else "forward"
 
 
-def _box(node: Node, index: int, kind: str, describe: Callable[[Value], str], tip: str) -> Box:
-    call = re.match(r"%\d+ = \w+\((.*?)\)(?: \"| after | on |\s*#|$)", tip)
-    items = re.findall(r"\w+=(?:\[.*?\]|[^,]*)", call[1] if call else "")
-    title, lines = node.op.name, []
-    if node.op is CONSTANT:
-        title = _short(items[0].partition("=")[2] if items else "constant", 14)
-        items = []
-    elif node.is_leaf and node.name:
-        title, items = _short(node.name), [node.op.name]
-    elif node.name:
-        lines.append(f'"{_short(node.name)}"')
-    if items:
-        lines.append(_short(", ".join(items)))
+def _box(number: str, node: Node, kind: str, describe: Callable[[Value], str], tip: str) -> Box:
+    attrs = {
+        key: encode_attr(a, node.attrs[key])
+        for key, a in node.op.attributes.items()
+        if a.kind == "array" or node.attrs[key] != a.default  # an array equals nothing
+    }
+    title, lines = node.op.name, [f'"{node.name}"'] if node.name else []
+    if kind == "constant":
+        title = attrs["value"] if len(attrs["value"]) < 14 else "constant"
+    elif kind == "leaf" and node.name:
+        title, lines = _short(node.name), [title]
+    else:
+        lines.append(", ".join(f"{key}={value}" for key, value in attrs.items()))
     if node.op.name != "group":  # it has no value
-        lines += [_short(words) for words in map(describe, node.outputs) if words]
-    if node.device:
-        lines.append(f"on {node.device}")
-    return Box(kind, _wrapped(title), tuple(lines), f"%{index}", tip)
+        lines += map(describe, node.outputs)
+    lines.append(f"on {node.device}" if node.device else "")
+    titles = re.findall(r".{1,25}(?:_|$)|.+", title)
+    return Box(kind, tuple(titles), tuple(map(_short, filter(None, lines))), number, tip)
 
 
-def _wrapped(title: str) -> tuple[str, ...]:
-    """A long op name in lines that end at an underscore."""
-    lines = [""]
-    for word in re.findall(r".[^_]*_*", _short(title, 60)):
-        if lines[-1] and len(lines[-1] + word) > 26:
-            lines.append("")
-        lines[-1] += word
-    return tuple(lines)
+def _short(words: str) -> str:
+    return words if len(words) <= 40 else words[:39] + "…"
 
 
-def _short(words: str, most: int = 38) -> str:
-    return words if len(words) <= most else words[: most - 1] + "…"
-
-
-def _edges(graph: Graph) -> Iterator[Edge]:
+def _arrows(graph: Graph) -> Iterator[Arrow]:
     place = {node: index for index, node in enumerate(graph.nodes)}
     for target, node in enumerate(graph.nodes):
         named = len(node.inputs) > 1 and node.op.name not in _COMMUTATIVE
         for position, value in enumerate(node.inputs):
-            style = "shape" if position in node.op.shape_only else "data"
-            names = node.op.inputs
-            label = names[min(position, len(names) - 1)] if named else ""
-            yield Edge(place[value.node], target, style, _read(value), label)
+            kind = "shape only" if position in node.op.shape_only else "value"
+            name = node.op.inputs[min(position, len(node.op.inputs) - 1)] if named else ""
+            yield Arrow(place[value.node], target, kind, _read(value), name)
         for other in node.after:
-            yield Edge(place[other], target, "after")
+            yield Arrow(place[other], target, "runs after")
     for i, value in enumerate(graph.outputs):
-        yield Edge(place[value.node], len(place) + i, "data", _read(value))
+        yield Arrow(place[value.node], len(place) + i, start=_read(value))
 
 
 def _read(value: Value) -> str:
-    return (f":{value.index}" if value.index else "") + (
-        f"@{value.version}" if value.version else ""
-    )
+    return f":{value.index}" * (value.index > 0) + f"@{value.version}" * (value.version > 0)
 
 
-def _summary(graph: Graph, limit: int) -> str:
+def _summary(graph: Graph, limit: int) -> Box:
     counts = Counter(node.op.name for node in graph.nodes).most_common(12)
-    return message(
-        [
-            f"{len(graph.nodes):,} nodes are too many for one picture (limit {limit}).",
-            "Draw a part: draw(Graph((value,))). Or print it: text(graph).",
-            *(f"{count:>7,} × {name}" for name, count in counts),
-        ]
-    )
+    what = f"{len(graph.nodes):,} nodes are too many for one picture (limit {limit})."
+    advice = "Draw a part: draw(Graph((value,))). Or print it: text(graph)."
+    return Box("note", (what,), (advice, *(f"{n:>7,} × {name}" for name, n in counts)))
