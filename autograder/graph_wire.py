@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from autograder.wire import Caps, WireError
+from autograder.wire import Caps, Extension, WireError
 from tinyflow.errors import TinyflowError
 from tinyflow.ir import REQUIRED, Attribute, Graph, Node, Op, Value, verify
 from tinyflow.types import Device, DType
@@ -29,7 +29,7 @@ _MAX_OUTPUTS = 4_096  # of an op whose attributes say how many it has
 _MAX_VERSION = 1_000_000
 
 
-class GraphWire:
+class GraphWire(Extension):
     """One end of the extension. ``made`` are the nodes that came from the other end, in order."""
 
     tag, hashable = "$g", True

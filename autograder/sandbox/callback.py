@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from autograder.sandbox.errors import Malformed, TimedOut
-from autograder.wire import Caps, WireError
+from autograder.wire import Extension, WireError
 
 __all__ = ["Callback", "CallbackTable", "CallbackWire", "Handle", "HandleWire", "NoRule", "Own"]
 
@@ -80,10 +80,10 @@ class Handle:
         return Handle(self.number, name)
 
 
-class CallbackWire:
+class CallbackWire(Extension):
     """Judge's end of the extension ``$c``: callbacks leave as numbers and never come in."""
 
-    tag, hashable = "$c", False
+    tag = "$c"
 
     def __init__(self) -> None:
         self._callbacks: list[Callback] = []
@@ -116,23 +116,8 @@ class CallbackWire:
             self._callbacks.append(callback)
         return self._callbacks.index(callback)
 
-    def read(self, content: Any, read: AnyFunction[[Any], object]) -> object:
-        """Refuse: raises WireError."""
-        raise WireError("a given function came back as data")
 
-    def section(self, write: AnyFunction[[object], Any]) -> None:
-        """Nothing beside the body."""
-
-    def open(self, content: Any, read: AnyFunction[[Any], object], caps: Caps) -> None:
-        """Raises WireError if there is something beside the body."""
-        if content is not None:
-            raise WireError("unknown section")
-
-    def settle(self, sent: bool) -> None:
-        """Nothing to settle."""
-
-
-class HandleWire(CallbackWire):
+class HandleWire(Extension):
     """Judge's end of the extension ``$h``: handles are numbers on both ways."""
 
     tag = "$h"
