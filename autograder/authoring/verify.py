@@ -95,8 +95,8 @@ def verify(
 ) -> Verification:
     """Judge every case under ``seeds`` secrets in ``processes`` processes.
 
-    All tasks are judged under the first secret; under the others a wrong or right solution is
-    judged on its own task and the integration only, since its other cells are the reference's.
+    All tasks are judged under the first secret. Under the others a wrong solution is judged on its
+    own task only, a right one also on the integration: its other cells are the reference's.
     """
     homework = load_homework(root, homework_id)
     findings = {case.id: Finding(case) for case in cases(root, homework_id)}
@@ -211,9 +211,10 @@ def _start(root: Path, homework_id: str, require: str) -> None:
 
 
 def _judge(case: Case, seed: int) -> Outcome:
-    tasks = {case.task, INTEGRATION} if case.task and seed else None
-    chosen = None if tasks is None else {task for task in tasks if task}
-    return _PROCESS["judge"].judge(case.notebook, case.id, _secret(seed), seed, tasks=chosen)
+    tasks = None
+    if case.task is not None and seed:
+        tasks = {case.task} if case.kind == "wrong" else {case.task, INTEGRATION}
+    return _PROCESS["judge"].judge(case.notebook, case.id, _secret(seed), seed, tasks=tasks)
 
 
 def _reach(solved: bytes) -> Reach:

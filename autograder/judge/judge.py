@@ -32,7 +32,7 @@ from autograder.authoring.wheel import build_engine
 from autograder.judge.plugin import Seeds, SuitePlugin
 from autograder.judge.student import Runner, Student
 from autograder.outcome import Outcome, State, TestOutcome
-from autograder.sandbox import Budget, Sandbox
+from autograder.sandbox import Budget, Limits, Sandbox
 from tinyflow.homework import LoadReport, select_cells
 
 __all__ = ["PYTEST_OPTIONS", "Judge"]
@@ -56,6 +56,8 @@ class Judge:
 
     ``root`` is the course: it holds ``assignments/`` (trusted set-up cells) and the manifest the
     homework was read from. ``require`` is the least isolation: "full", "kernel" or "weak".
+    ``suite`` is a folder of test modules, the homework's own if None. Each worker has ``limits``,
+    all workers of one submission together have ``submission_s`` seconds.
     """
 
     def __init__(
@@ -65,16 +67,20 @@ class Judge:
         *,
         require: str = "kernel",
         suite: Path | None = None,
+        limits: Limits | None = None,
         submission_s: float = SUBMISSION_S,
     ) -> None:
         self.homework, self.root = homework, root
         self.suite = suite or Path(__file__).parents[1] / "suites" / homework.id
         self._require, self._submission_s = require, submission_s
+        self._limits = limits or Limits()
         self._stack = ExitStack()
         self._sandbox: Sandbox | None = None
         self._skeleton: Sequence[Mapping[str, Any]] = ()
 
     def __enter__(self) -> Judge:
+        if not self.suite.is_dir():
+            raise FileNotFoundError(f"{self.suite}: no hidden suite for {self.homework.id}")
         with ExitStack() as stack:
             self._skeleton = set_up_cells(self.root, self.homework.id)
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="engine-")))
@@ -116,7 +122,7 @@ class Judge:
         package = Path(__file__).parents[1]
         versions = (sys.version, platform.machine(), numpy.__version__, torch.__version__)
         facts = json.dumps([*map(str, versions), list(map(dict, self._skeleton))])
-        parts = ("sandbox", "wire.py", "graph_wire.py")
+        parts = ("sandbox", "wire.py", "wire_data.py", "graph_wire.py")
         code = [Path(tinyflow.__file__).parent, *(package / part for part in parts)]
         return _digest(code, facts)
 
@@ -134,11 +140,17 @@ class Judge:
         Inputs depend on ``secret`` (number ``k`` of the keyring), student, notebook and test.
         ``tasks`` names the tasks to judge, all if None; an outcome of some tasks is no mark.
         """
-        began_s = time.monotonic()
+        began_s, sandbox = time.monotonic(), self.sandbox
         sha256 = hashlib.sha256(notebook).hexdigest()
         budget = Budget(self._submission_s)
-        proxy = Student(self.sandbox.worker, notebook, self._skeleton, budget)
-        runner = Runner(self.sandbox.runner, budget)
+        proxy = Student(
+            lambda: sandbox.worker(self._limits),
+            notebook,
+            self._skeleton,
+            budget,
+            self._limits.call_s,
+        )
+        runner = Runner(lambda: sandbox.runner(self._limits), budget)
         chosen = frozenset(task.name for task in self.homework.tasks) if tasks is None else tasks
         seeds = Seeds(secret, student, sha256)
         plugin = SuitePlugin(self.homework, seeds, proxy, runner, frozenset(chosen))
@@ -164,7 +176,8 @@ class Judge:
     def _run_pytest(self, plugin: SuitePlugin) -> None:
         kept = {name: os.environ.pop(name, None) for name in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS")}
         try:
-            options = [*PYTEST_OPTIONS, f"--rootdir={self.suite}", str(self.suite)]
+            # modules are cached by their name below rootdir: two suites must not share names
+            options = [*PYTEST_OPTIONS, f"--rootdir={self.suite.parent}", str(self.suite)]
             code = pytest.main(options, plugins=[plugin])
         except Exception as error:  # a broken suite must not lose the submission
             plugin.problems.append(f"{type(error).__name__}: {error}")

@@ -70,9 +70,7 @@ def differences(
     return found
 
 
-def _autograd(
-    forward: Forward, arrays: Sequence[Array], upstream: Array | None
-) -> list[Array]:
+def _autograd(forward: Forward, arrays: Sequence[Array], upstream: Array | None) -> list[Array]:
     xp: ModuleType = torch
     leaves = [torch.tensor(array, dtype=torch.float64, requires_grad=True) for array in arrays]
     result = forward(xp, *leaves)

@@ -33,12 +33,14 @@ class Parts:
     ) -> None:
         self.calls: Counter[Node] = Counter()
         self.made: set[Node] = {node for graph in graphs for node in graph.nodes}
+        used = {node.op for node in self.made}
         self.adjoints = CallbackTable(
             {
                 op.name: NoRule(rule.reason)
                 if isinstance(rule, NoGradient)
                 else Callback(self._rule(op, rule), budget)
                 for op, rule in {**ADJOINTS, **(rules or {})}.items()
+                if op in used
             }
         )
         self.accumulate = Callback(self._accumulate, budget)
@@ -87,11 +89,17 @@ class Parts:
                 stack += [value.node for value in node.inputs]
 
 
-def whole(homework: Homework, budget: int = 2_000) -> tuple[CallbackTable, Own]:
-    """Adjoints and accumulation for the integration: the student's own where they are tasks."""
-    own = {task.function: Own(task.symbol) for task in homework.tasks if task.function}
-    entries: dict[str, Callback | NoRule | Own] = dict(Parts(budget=budget).adjoints)
+def whole(homework: Homework) -> tuple[CallbackTable, Own]:
+    """Adjoints and accumulation for the integration: the student's own where they are tasks.
+
+    The other rules are those of the worker's engine: what matters here is only what comes out.
+    """
+    tasks = {task.function: task.symbol for task in homework.tasks if task.function}
+    entries: dict[str, NoRule | Own] = {}
     for op, rule in ADJOINTS.items():
-        name = f"{getattr(rule, '__module__', '')}:{getattr(rule, '__name__', '')}"
-        entries[op.name] = own.get(name, entries[op.name])
+        if isinstance(rule, NoGradient):
+            entries[op.name] = NoRule(rule.reason)
+        else:
+            name = f"{rule.__module__}:{rule.__name__}"
+            entries[op.name] = Own(tasks.get(name, name))
     return CallbackTable(entries), Own("accumulate")

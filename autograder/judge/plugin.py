@@ -15,7 +15,7 @@ import re
 import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -67,7 +67,6 @@ class SuitePlugin:
     tasks: frozenset[str]  # the ones to judge
     tests: list[TestOutcome] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-    _module: Any = None
 
     def buckets(self) -> list[tuple[str, str]]:
         """(task, bucket) of everything that is to be judged."""
@@ -104,16 +103,18 @@ class SuitePlugin:
             self.problems.append(str(report.longrepr)[-MAX_DETAIL:])
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Keep the tests of the chosen tasks; raise SuiteError if tests and manifest differ."""
-        check_marks(self.homework, items)
+        """Keep the tests of the chosen tasks; none if tests and manifest name different buckets."""
+        try:
+            check_marks(self.homework, items)
+        except SuiteError as error:
+            self.problems.append(str(error))
+            items.clear()
         items[:] = [item for item in items if _mark(item).args[0] in self.tasks]
 
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """Give each test module a fresh worker."""
-        module = getattr(item, "module", None)
-        if module is not self._module:
-            self._module = module
-            self.student_proxy.fresh()
+        """Give each test module a fresh worker, or modules of one ``WORKER`` name the same."""
+        group = getattr(getattr(item, "module", None), "WORKER", item.path.stem)
+        self.student_proxy.begin(_mark(item).args[0], group)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_makereport(

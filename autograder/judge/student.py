@@ -1,8 +1,8 @@
 """What a hidden test sees of a submission: its functions, called in a locked worker. Layer: judge.
 
-Each test module gets a fresh worker, so nothing a task's function leaves behind reaches the tests
-of another task. A worker that dies is replaced, a bounded number of times: one endless loop must
-cost its own task, not the patience of everybody and not the marks of the other tasks.
+Each test module, or group of modules, gets a fresh worker, so that what a function leaves behind
+does not last. A worker that dies is replaced, a bounded number of times for each task: an endless
+loop must cost its own task, not the patience of everybody and not the marks of the other tasks.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ class Student:
     skeleton: Sequence[Mapping[str, Any]]
     budget: Budget
     call_s: float = 10.0
-    slow_load_s: float = 1.0  # a notebook this slow to load keeps its worker between modules
-    deaths_allowed: int = 2  # per test module
+    slow_load_s: float = 1.0  # a notebook this slow to load keeps its worker between groups
+    deaths_allowed: int = 2  # per task
     report: LoadReport | None = None
     output: str = ""
     _worker: Worker | None = None
-    _deaths: list[StudentFault] = field(default_factory=list)
+    _group: str = ""
+    _task: str = ""
+    _deaths: dict[str, list[StudentFault]] = field(default_factory=dict)
     _unloadable: StudentFault | None = None
     _load_s: float = 0.0
 
-    def call(
-        self, name: str, *args: object, timeout: float | None = None, **kwargs: Any
-    ) -> Any:
+    def call(self, name: str, *args: object, timeout: float | None = None, **kwargs: Any) -> Any:
         """Call function ``name`` in the worker and return its answer; raises StudentFault."""
         worker = self._ready()
         allowed = min(timeout or self.call_s, self.budget.left_s)
@@ -50,7 +50,7 @@ class Student:
             return worker.call(name, *args, timeout=allowed, **kwargs)
         except StudentFault as fault:
             if not worker.alive:
-                self._deaths.append(fault)
+                self._deaths.setdefault(self._task, []).append(fault)
             raise
         finally:
             self.output = worker.output or self.output
@@ -60,11 +60,14 @@ class Student:
             raise AttributeError(name)
         return lambda *args, **options: self.call(name, *args, **options)
 
-    def fresh(self) -> None:
-        """Begin the next test module: a new worker, unless loading this notebook takes too long."""
-        self._deaths.clear()
-        if self._load_s < self.slow_load_s:
+    def begin(self, task: str, group: str) -> None:
+        """A test of ``task`` begins; a new ``group`` of tests gets a new worker.
+
+        Not so if loading this notebook takes long: it keeps its worker.
+        """
+        if group != self._group and self._load_s < self.slow_load_s:
             self.close()
+        self._task, self._group = task, group
 
     def close(self) -> None:
         """End the worker."""
@@ -78,8 +81,9 @@ class Student:
             raise self._unloadable
         if self.budget.left_s <= 0:
             raise TimedOut("the submission used up the time of all its tests")
-        if len(self._deaths) >= self.deaths_allowed:
-            raise self._deaths[-1]
+        deaths = self._deaths.get(self._task, [])
+        if len(deaths) >= self.deaths_allowed:
+            raise deaths[-1]
         if self._worker is None or not self._worker.alive:
             self.close()
             self._worker = self._load()

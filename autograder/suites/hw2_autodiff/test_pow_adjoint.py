@@ -9,6 +9,7 @@ from autograder.judge.oracle import derivatives
 from autograder.judge.plugin import bucket
 from tinyflow import ops
 
+WORKER = "rules"  # rules keep no state: one worker serves them all
 RULE = "pow_adjoint"
 
 

@@ -5,6 +5,7 @@ from autograder.judge.adjoint import answer, ask
 from autograder.judge.plugin import bucket
 from tinyflow import ops
 
+WORKER = "rules"  # rules keep no state: one worker serves them all
 RULE = "tanh_adjoint"
 
 
