@@ -1,9 +1,9 @@
 """What may cross between judge and worker, as JSON and arrays. Layer: wire.
 
 None, bool, int, float, str, bytes, list, tuple, dict, set, numpy arrays of ``DTYPES`` (tensors of
-torch leave as arrays), and what extensions know. Whoever reads treats every byte as hostile: types are
-exact and every part is counted against ``Caps``. Dict keys and set members are scalars: tuples of
-equal hash would keep the reader busy for minutes.
+torch leave as arrays), and what extensions know. Whoever reads treats every byte as hostile: types
+are exact and every part is counted against ``Caps``. Dict keys and set members are scalars: tuples
+of equal hash would keep the reader busy for minutes.
 """
 
 from __future__ import annotations
