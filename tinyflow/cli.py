@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
-from tinyflow.adjoints import ADJOINTS
+from tinyflow.adjoints import ADJOINTS, NoGradient
 from tinyflow.backends.numpy_ import NUMPY
 from tinyflow.backends.table import WITHOUT_KERNEL
 from tinyflow.backends.torch_ import TORCH
@@ -33,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status: 0, or 1 after an error message."""
     options = _parser().parse_args(arguments)
     try:
+        for package in getattr(options, "packages", ()):
+            importlib.import_module(package)
         for line in options.run(options):
             print(line)
     except (TinyflowError, OSError, UnicodeDecodeError, ImportError) as error:
@@ -73,16 +75,12 @@ def _draw(options: argparse.Namespace) -> Iterator[str]:
 
 
 def _list_ops(options: argparse.Namespace) -> Iterator[str]:
-    for package in options.packages:
-        importlib.import_module(package)
     for op in OPS.values():
         call = f"{op.name}({', '.join([*op.inputs, *(f'{key}=' for key in op.attributes)])})"
         yield f"{call:<58} {_first_sentence(op.doc)}"
 
 
 def _show_op(options: argparse.Namespace) -> Iterator[str]:
-    for package in options.packages:
-        importlib.import_module(package)
     if options.name not in OPS:
         fix = "'tinyflow inspect ops' lists them; --import a package that adds its own."
         raise GraphError("no such op", got=options.name, expected=f"one of {len(OPS)} ops", fix=fix)
@@ -90,10 +88,8 @@ def _show_op(options: argparse.Namespace) -> Iterator[str]:
     place, source = _definition(op)
     yield from (f"{op.name}  {place}", "", *(f"    {line}" for line in source.splitlines()), "")
     yield from (_row("shape rule", *_rule(op.shape)), _row("dtype rule", *_rule(op.dtype)))
-    rule = ADJOINTS.get(op)
-    if rule is None:
-        yield _row("adjoint", "none", "")
-    elif hasattr(rule, "reason"):
+    rule = ADJOINTS.get(op, NoGradient("no entry"))
+    if isinstance(rule, NoGradient):
         yield _row("adjoint", f"none: {rule.reason}", _table_row(op, "tinyflow.adjoints")[0])
     else:
         yield _row("adjoint", *_rule(rule))

@@ -70,7 +70,7 @@ def test_an_op_of_another_package_is_found_when_it_is_imported(tmp_path, monkeyp
     status, out, _ = run(capsys, "inspect", "op", "cube", "--import", "cube_package")
     assert status == 0
     assert "cube_package.py:4" in out and "y = x ** 3." in out
-    assert "adjoint       none" in out and "none: no entry" in out
+    assert out.count("none: no entry") == 3
 
 
 def test_an_unknown_op_is_an_error_that_says_where_to_look(capsys):

@@ -122,7 +122,15 @@ def _box(number: str, node: Node, kind: str, describe: Callable[[Value], str], t
         lines += map(describe, node.outputs)
     lines.append(f"on {node.device}" if node.device else "")
     titles = re.findall(r".{1,25}(?:_|$)|.+", title)
-    return Box(kind, tuple(titles), tuple(map(_short, filter(None, lines))), number, tip)
+    words = tuple(map(_short, filter(None, lines)))
+    return Box(kind, tuple(titles), words, number, tip, tuple(_input_names(node)))
+
+
+def _input_names(node: Node) -> list[str]:
+    """A word per input, where their order matters."""
+    names, last = node.op.inputs, len(node.op.inputs) - 1
+    named = len(node.inputs) > 1 and node.op.name not in _COMMUTATIVE
+    return [names[min(i, last)] if named else "" for i in range(len(node.inputs))]
 
 
 def _short(words: str) -> str:
@@ -132,10 +140,8 @@ def _short(words: str) -> str:
 def _arrows(graph: Graph) -> Iterator[Arrow]:
     place = {node: index for index, node in enumerate(graph.nodes)}
     for target, node in enumerate(graph.nodes):
-        named = len(node.inputs) > 1 and node.op.name not in _COMMUTATIVE
-        for position, value in enumerate(node.inputs):
-            kind = "shape only" if position in node.op.shape_only else "value"
-            name = node.op.inputs[min(position, len(node.op.inputs) - 1)] if named else ""
+        for i, (value, name) in enumerate(zip(node.inputs, _input_names(node))):
+            kind = "shape only" if i in node.op.shape_only else "value"
             yield Arrow(place[value.node], target, kind, _read(value), name)
         for other in node.after:
             yield Arrow(place[other], target, "runs after")

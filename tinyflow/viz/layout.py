@@ -224,5 +224,5 @@ def _ports(mesh: _Mesh, xs: Sequence[float]) -> list[float]:
         arrivals.setdefault(chain[-1], []).append((xs[chain[-2]], edge))
     for target, found in arrivals.items():
         for place, (_, edge) in enumerate(sorted(found), 1):
-            ports[edge] = xs[target] + mesh.width[target] * (place / (len(found) + 1) - 0.5)
+            ports[edge] = xs[target] + mesh.width[target] * ((place - 0.5) / len(found) - 0.5)
     return ports

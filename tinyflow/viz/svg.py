@@ -28,18 +28,22 @@ _ARROWS = {  # kind: colour, dashes; what is drawn first is covered by what come
 }
 _SANS = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
 _MONO = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
-_MARGIN, _LEGEND = 16.0, 46.0
+_MARGIN, _LEGEND = 24.0, 46.0
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """One rectangle: ``title`` in bold, ``lines`` below, ``number`` in the corner."""
+    """One rectangle: ``title`` in bold, ``lines`` below, ``number`` in the corner.
+
+    ``ports`` are words at the arrows that come in: the box is wide enough to keep them apart.
+    """
 
     kind: str
     title: tuple[str, ...]
     lines: tuple[str, ...] = ()
     number: str = ""
     tooltip: str = ""
+    ports: tuple[str, ...] = ()
 
     @property
     def size(self) -> tuple[float, float]:
@@ -47,7 +51,9 @@ class Box:
         number = 6.5 * len(self.number) + 12.0 if self.number else 0.0
         widths = [8.5 * len(line) for line in self.title] + [6.7 * len(line) for line in self.lines]
         height = 10.0 + 16.0 * len(self.title) + 15.0 * len(self.lines)
-        return 20.0 + max(widths[0] + number, *widths, 24.0), height
+        inside = 20.0 + max(widths[0] + number, *widths, 24.0)
+        step = max([6.2 * len(port) + 14.0 for port in self.ports], default=0.0)
+        return max(inside, step * len(self.ports)), height
 
 
 @dataclass(frozen=True, slots=True)
