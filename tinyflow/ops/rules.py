@@ -208,10 +208,15 @@ class Family:
         refined = [dtype if d is None and i in weak else d for i, d in enumerate(ins)]
         return refined, (self.result or dtype,)
 
-    def kernel_dtypes(self, ins: Sequence[DType]) -> tuple[DType, ...]:
-        """What each input must be cast to before the kernel runs."""
-        dtype = self.computes(promote(*(ins[i] for i in self._positions(self.decides, ins))))
-        cast = self._positions(self.converts or self.decides, ins)
+    def kernel_dtypes(self, ins: DTypes) -> tuple[DType | None, ...]:
+        """What each input must be cast to before the kernel runs; None where nothing is known."""
+        known = [d for i in self._positions(self.decides, ins) if (d := ins[i]) is not None]
+        if not known:
+            return tuple(ins)
+        dtype, cast = (
+            self.computes(promote(*known)),
+            self._positions(self.converts or self.decides, ins),
+        )
         return tuple(dtype if i in cast else d for i, d in enumerate(ins))
 
     @staticmethod
@@ -238,15 +243,13 @@ def attribute_dtype(attrs: Attrs, ins: DTypes, outs: DTypes) -> tuple[DTypes, DT
     return ins, (attrs["dtype"],) * len(outs)
 
 
-def kernel_dtypes(
-    op: Op, attrs: Attrs, ins: Sequence[DType], outs: Sequence[DType]
-) -> tuple[DType, ...]:
+def kernel_dtypes(op: Op, attrs: Attrs, ins: DTypes, outs: DTypes) -> tuple[DType | None, ...]:
     """The dtype each input must have when the kernel of ``op`` runs, from the inferred dtypes.
 
     ``specialise`` inserts casts where it differs. An op whose dtype rule is a plain function takes
     its inputs as they come; inputs of which only the shape is read are never cast.
     """
-    if not isinstance(op.dtype, Family) or not ins:
+    if not isinstance(op.dtype, Family):
         return tuple(ins)
     needed = op.dtype.kernel_dtypes(ins)
     return tuple(d if i in op.shape_only else n for i, (d, n) in enumerate(zip(ins, needed)))

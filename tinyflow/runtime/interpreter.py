@@ -8,10 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
+import numpy as np
+
+from tinyflow import ops
 from tinyflow.backends.numpy_ import NUMPY
 from tinyflow.backends.table import KernelTable
 from tinyflow.errors import FeedError, RunError, TinyflowError
 from tinyflow.ir import Graph, Node, Value, topological_order
+from tinyflow.ops.rules import kernel_dtypes
+from tinyflow.types import default_dtype
 
 __all__ = ["interpret"]
 
@@ -100,14 +105,26 @@ class _Machine:
         inputs = [self.read(value, node) for value in node.inputs]
         extra = {"key": self.key} if node.op.random else {}
         try:
+            inputs = self._cast(node, inputs)
             result = self.kernels[node.op].run(*inputs, **node.attrs, **extra)
         except TinyflowError as error:
             raise error.at(node) from None
         except (ValueError, TypeError, RuntimeError, IndexError, MemoryError) as error:
             raise RunError(f"the kernel failed: {error}", node=node) from error
         results = result if len(node.outputs) > 1 else (result,)
+        weak = bool(inputs) and all(isinstance(x, bool | int | float) for x in inputs)
         for value, array in zip(node.outputs, results, strict=True):
-            self.arrays.setdefault(value, array)
+            self.arrays.setdefault(value, array.item() if weak and not array.shape else array)
+
+    def _cast(self, node: Node, inputs: list[Array]) -> list[Array]:
+        """Inputs in the dtypes that the kernel needs. Python numbers stay weak, as constants."""
+        have = [self.kernels.dtype_of(x) if hasattr(x, "dtype") else None for x in inputs]
+        need = kernel_dtypes(node.op, node.attrs, have, [None] * len(node.outputs))
+        cast = self.kernels[ops.cast].run
+        return [
+            x if old is None or new is None or old is new else cast(x, dtype=new)
+            for x, old, new in zip(inputs, have, need)
+        ]
 
     def read(self, value: Value, reader: Node) -> Array:
         """The array of a value; a variable at its version."""
@@ -134,7 +151,11 @@ class _Machine:
         if value.node.op.name == "variable":
             last = max(self.writes.get(value.node, {0: None}))
             value = Value(value.node, 0, last)
-        return self.read(value, value.node)
+        array = self.read(value, value.node)
+        if isinstance(array, bool | int | float):
+            number = np.asarray(array)
+            return self.kernels.from_numpy(number, default_dtype(number))
+        return array
 
     def written(self) -> dict[str, Array]:
         """Last content of each written variable, by name."""
