@@ -89,6 +89,18 @@ def test_a_manifest_that_contradicts_itself_is_refused(course, edit, old, new, w
         withheld_functions(course, load_homework(course, "hw2_second"))
 
 
+GIVEN = {"__init__", "contract", "gradient", "standard"}  # gradient: by task, not as a module
+
+
+def test_every_pass_that_comes_after_is_withheld():
+    functions = withheld_functions(REPO, load_homework(REPO, "hw2_autodiff"))
+    withheld = {function.partition(":")[0] for function in functions}
+    stages = {f"tinyflow.passes.{p.stem}" for p in (REPO / "tinyflow/passes").glob("*.py")}
+    stages |= {"tinyflow.program.lower", "tinyflow.runtime.executor"}
+    left = stages - withheld - {f"tinyflow.passes.{name}" for name in GIVEN}
+    assert not left, f"list them under [planned] in course/manifest.toml: {left}"
+
+
 IMPORT_ALL = """
 import importlib, pkgutil, tinyflow
 names = [m.name for m in pkgutil.walk_packages(tinyflow.__path__, "tinyflow.")]
