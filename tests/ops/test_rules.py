@@ -16,7 +16,7 @@ from tinyflow.ops import OPS
 from tinyflow.ops.rules import broadcast_shapes, fill_size, kernel_dtypes, normal_axes
 from tinyflow.types import DType, Shape, unify_shape
 
-quick = settings(max_examples=60, deadline=None, derandomize=True)
+quick = settings(max_examples=30, deadline=None, derandomize=True)
 each_op = pytest.mark.parametrize(
     "op", [op for op in OPS.values() if op not in WITHOUT_KERNEL], ids=lambda op: op.name
 )
