@@ -28,7 +28,7 @@ def test_the_readmes_example_trains(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_every_path_of_the_readmes_table_exists() -> None:
     table = (ROOT / "README.md").read_text().split("## Where does X live?")[1].split("##")[0]
-    paths = [p for p in re.findall(r"`([\w./]+/[\w./]*|\w+\.py)`", table)]
+    paths = re.findall(r"`([\w./]+/[\w./]*|\w+\.py)`", table)
     assert len(paths) > 20
     missing = [path for path in paths if not (ROOT / path).exists()]
     assert not missing, missing

@@ -29,6 +29,14 @@ class _NumpyTable(KernelTable):
     def empty(self, shape: tuple[int, ...], dtype: DType) -> Array:
         return np.empty(shape, dtype.numpy)
 
+    def arena(self, size_bytes: int) -> Array:
+        block = np.empty(size_bytes + 64, np.uint8)
+        return block[-block.ctypes.data % 64 :]
+
+    def place(self, arena: Array, offset_bytes: int, shape: tuple[int, ...], dtype: DType) -> Array:
+        end_bytes = offset_bytes + math.prod(shape) * dtype.itemsize
+        return arena[offset_bytes:end_bytes].view(dtype.numpy).reshape(shape)
+
     def from_numpy(self, array: Array, dtype: DType) -> Array:
         return np.array(array, dtype.numpy)
 

@@ -93,6 +93,14 @@ class KernelTable(Mapping[Op, Kernel]):
         """A new array with arbitrary contents."""
 
     @abstractmethod
+    def arena(self, size_bytes: int) -> Array:
+        """One block of memory for ``place``, aligned to 64 bytes."""
+
+    @abstractmethod
+    def place(self, arena: Array, offset_bytes: int, shape: tuple[int, ...], dtype: DType) -> Array:
+        """The array that lies in the arena from this offset on."""
+
+    @abstractmethod
     def from_numpy(self, array: np.ndarray[Any, Any], dtype: DType) -> Array:
         """A new array with the contents of a numpy array, as ``dtype``."""
 

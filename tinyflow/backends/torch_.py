@@ -6,6 +6,7 @@ and copy. Functions are bound as ``torch.mm``, which costs half a call of ``torc
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -24,6 +25,7 @@ from tinyflow.types import DType, as_dtype
 __all__ = ["TORCH"]
 
 Axes = tuple[int, ...] | None
+Out = Tensor | None
 Attrs = Mapping[str, Any]
 Shapes = Sequence[tuple[int, ...]]
 _DTYPES: Mapping[DType, torch.dtype] = {dtype: getattr(torch, dtype.value) for dtype in DType}
@@ -39,6 +41,14 @@ class _TorchTable(KernelTable):
 
     def empty(self, shape: tuple[int, ...], dtype: DType) -> Array:
         return torch.empty(shape, dtype=_DTYPES[dtype])
+
+    def arena(self, size_bytes: int) -> Array:
+        block = torch.empty(size_bytes + 64, dtype=torch.uint8)
+        return block[-block.data_ptr() % 64 :]
+
+    def place(self, arena: Array, offset_bytes: int, shape: tuple[int, ...], dtype: DType) -> Array:
+        end_bytes = offset_bytes + math.prod(shape) * dtype.itemsize
+        return arena[offset_bytes:end_bytes].view(_DTYPES[dtype]).view(shape)
 
     def from_numpy(self, array: Array, dtype: DType) -> Array:
         return torch.from_numpy(np.array(array)).to(_DTYPES[dtype])
@@ -88,7 +98,7 @@ def _kernel(
 ) -> Kernel:
     """Kernel of ``compute(*tensors, out=None, **attrs)``; without ``writes_out`` it has no out."""
 
-    def run(*inputs: Any, out: Tensor | None = None, **attrs: Any) -> Tensor:
+    def run(*inputs: Any, out: Out = None, **attrs: Any) -> Tensor:
         tensors = [_tensor(x, inputs) for x in inputs]
         if writes_out:
             return compute(*tensors, out=out, **attrs)
@@ -107,18 +117,21 @@ def _function(name: str, arity: int) -> Kernel:
     return _kernel(getattr(torch, name), f"{name}({places}, out={{out}})")
 
 
-def _into(out: Tensor | None, result: Tensor) -> Tensor:
-    return result.clone() if out is None else out.copy_(result)
+def _into(out: Out, result: Tensor) -> Tensor:
+    """Copy to ``out``, or to new row-major memory."""
+    if out is None:
+        return result.clone(memory_format=torch.contiguous_format)
+    return out.copy_(result)
 
 
 # --- elementwise -------------------------------------------------------------------------------
 
 
-def _relu(x: Tensor, out: Tensor | None = None) -> Tensor:
+def _relu(x: Tensor, out: Out = None) -> Tensor:
     return torch.clamp_min(x, 0, out=out)
 
 
-def _copy(x: Tensor, out: Tensor | None = None) -> Tensor:
+def _copy(x: Tensor, out: Out = None) -> Tensor:
     return _into(out, x)
 
 
@@ -126,7 +139,7 @@ def _backward(name: str, *more: int) -> Kernel:
     """Kernel of ``aten.name(dy, y, *more, grad_input=out)``."""
     packet = getattr(_aten, name)
 
-    def run(dy: Tensor, y: Tensor, out: Tensor | None = None) -> Tensor:
+    def run(dy: Tensor, y: Tensor, out: Out = None) -> Tensor:
         if out is None:
             result: Tensor = packet(dy, y, *more)
             return result
@@ -137,7 +150,7 @@ def _backward(name: str, *more: int) -> Kernel:
     return _kernel(run, f"{name}({arguments}, grad_input={{out}})")
 
 
-def _cast(x: Tensor, dtype: DType, out: Tensor | None = None) -> Tensor:
+def _cast(x: Tensor, dtype: DType, out: Out = None) -> Tensor:
     return x.to(_DTYPES[dtype], copy=True) if out is None else out.copy_(x)
 
 
@@ -149,27 +162,21 @@ def _cast_like(x: Tensor, like: Tensor) -> Tensor:
 # torch takes an empty tuple of axes for "all": a reduction over no axes is a copy.
 
 
-def _reduce_sum(
-    x: Tensor, reduction_indices: Axes, keepdims: bool, out: Tensor | None = None
-) -> Tensor:
+def _reduce_sum(x: Tensor, reduction_indices: Axes, keepdims: bool, out: Out = None) -> Tensor:
     x = x.to(torch.float32) if x.dtype is torch.bool else x
     if reduction_indices == ():
         return _into(out, x)
     return torch.sum(x, reduction_indices, keepdims, dtype=x.dtype, out=out)
 
 
-def _reduce_mean(
-    x: Tensor, reduction_indices: Axes, keepdims: bool, out: Tensor | None = None
-) -> Tensor:
+def _reduce_mean(x: Tensor, reduction_indices: Axes, keepdims: bool, out: Out = None) -> Tensor:
     x = x if x.is_floating_point() else x.to(torch.float32)
     if reduction_indices == ():
         return _into(out, x)
     return torch.mean(x, reduction_indices, keepdims, out=out)
 
 
-def _reduce_max(
-    x: Tensor, reduction_indices: Axes, keepdims: bool, out: Tensor | None = None
-) -> Tensor:
+def _reduce_max(x: Tensor, reduction_indices: Axes, keepdims: bool, out: Out = None) -> Tensor:
     if reduction_indices == ():
         return _into(out, x)
     return torch.amax(x, reduction_indices or (), keepdims, out=out)
@@ -186,23 +193,19 @@ def _reduction(name: str) -> Template:
     return template
 
 
-def _argmax(x: Tensor, axis: int, out: Tensor | None = None) -> Tensor:
+def _argmax(x: Tensor, axis: int, out: Out = None) -> Tensor:
     return torch.argmax(x, axis, False, out=out)
 
 
 def _size(x: Tensor, reduction_indices: Axes) -> Tensor:
-    count = 1
-    for axis in normal_axes(reduction_indices, x.dim()):
-        count *= x.shape[axis]
+    count = math.prod(x.shape[axis] for axis in normal_axes(reduction_indices, x.dim()))
     return torch.tensor(count, dtype=x.dtype if x.is_floating_point() else torch.float32)
 
 
 # --- matrices ----------------------------------------------------------------------------------
 
 
-def _matmul(
-    x: Tensor, y: Tensor, transpose_a: bool, transpose_b: bool, out: Tensor | None = None
-) -> Tensor:
+def _matmul(x: Tensor, y: Tensor, transpose_a: bool, transpose_b: bool, out: Out = None) -> Tensor:
     return torch.mm(x.t() if transpose_a else x, y.t() if transpose_b else y, out=out)
 
 
@@ -223,7 +226,7 @@ def _gemm(
     beta: float,
     transpose_a: bool,
     transpose_b: bool,
-    out: Tensor | None = None,
+    out: Out = None,
 ) -> Tensor:
     a, b = a.t() if transpose_a else a, b.t() if transpose_b else b
     return torch.addmm(c, a, b, beta=beta, alpha=alpha, out=out)
@@ -233,9 +236,7 @@ def _gemm_template(attrs: Attrs, shapes: Shapes) -> str:
     return f"addmm({{0}}, {_factors(attrs, 1)}, beta={{@beta}}, alpha={{@alpha}}, out={{out}})"
 
 
-def _linear(
-    x: Tensor, weight: Tensor, bias: Tensor | None = None, out: Tensor | None = None
-) -> Tensor:
+def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, out: Out = None) -> Tensor:
     x = x.reshape(x.shape[0], weight.shape[1])
     if bias is None:
         return torch.mm(x, weight.t(), out=out)
@@ -245,9 +246,8 @@ def _linear(
 def _linear_template(attrs: Attrs, shapes: Shapes) -> str:
     rows, inner = shapes[0][0], shapes[1][1]
     x = "{0}" if len(shapes[0]) == 2 else f"{{0}}.reshape({rows}, {inner})"
-    return (
-        f"addmm({{2}}, {x}, {{1t}}, out={{out}})" if shapes[2:] else f"mm({x}, {{1t}}, out={{out}})"
-    )
+    product = f"{x}, {{1t}}, out={{out}})"
+    return f"addmm({{2}}, {product}" if len(shapes) == 3 else f"mm({product}"
 
 
 # --- layout ------------------------------------------------------------------------------------
@@ -265,9 +265,9 @@ def _reshape_like(x: Tensor, like: Tensor) -> Tensor:
     return x.reshape(like.shape)
 
 
-def _transpose(x: Tensor, perm: Axes, out: Tensor | None = None) -> Tensor:
+def _transpose(x: Tensor, perm: Axes, out: Out = None) -> Tensor:
     view = x.permute(tuple(reversed(range(x.dim()))) if perm is None else perm)
-    return view.clone(memory_format=torch.contiguous_format) if out is None else out.copy_(view)
+    return _into(out, view)
 
 
 def _transpose_template(attrs: Attrs, shapes: Shapes) -> str:
@@ -275,12 +275,8 @@ def _transpose_template(attrs: Attrs, shapes: Shapes) -> str:
     return "{out}.copy_({0t})" if perm == (1, 0) else f"{{out}}.copy_({{0}}.permute({perm}))"
 
 
-def _broadcast_to(x: Tensor, shape: tuple[int, ...], out: Tensor | None = None) -> Tensor:
-    return (
-        x.expand(shape).clone(memory_format=torch.contiguous_format)
-        if out is None
-        else out.copy_(x)
-    )
+def _broadcast_to(x: Tensor, shape: tuple[int, ...], out: Out = None) -> Tensor:
+    return _into(out, x.expand(shape))
 
 
 def _broadcast_like(x: Tensor, like: Tensor, reduction_indices: Axes, keepdims: bool) -> Tensor:
@@ -315,18 +311,17 @@ def _short_rows(shape: Sequence[int], axis: int, itemsize: int = 4) -> bool:
     return last and shape[0] >= 32 and shape[1] * itemsize < _VECTOR_BYTES
 
 
-def _normalise(function: Callable[..., Tensor], x: Tensor, axis: int, out: Tensor | None) -> Tensor:
+def _normalise(function: Callable[..., Tensor], x: Tensor, axis: int, out: Out) -> Tensor:
     if not _short_rows(x.shape, axis, x.element_size()):
         return function(x, axis, out=out)
-    result = function(x.t(), 0).t()
-    return result.contiguous() if out is None else out.copy_(result)
+    return _into(out, function(x.t(), 0).t())
 
 
-def _softmax(x: Tensor, axis: int, out: Tensor | None = None) -> Tensor:
+def _softmax(x: Tensor, axis: int, out: Out = None) -> Tensor:
     return _normalise(torch.softmax, x, axis, out)
 
 
-def _log_softmax(x: Tensor, axis: int, out: Tensor | None = None) -> Tensor:
+def _log_softmax(x: Tensor, axis: int, out: Out = None) -> Tensor:
     return _normalise(torch.log_softmax, x, axis, out)
 
 
@@ -339,11 +334,11 @@ def _normalise_template(name: str) -> Template:
     return template
 
 
-def _softmax_grad(dy: Tensor, y: Tensor, axis: int, out: Tensor | None = None) -> Tensor:
+def _softmax_grad(dy: Tensor, y: Tensor, axis: int, out: Out = None) -> Tensor:
     return torch._softmax_backward_data(dy, y, axis, y.dtype, grad_input=out)
 
 
-def _log_softmax_grad(dy: Tensor, y: Tensor, axis: int, out: Tensor | None = None) -> Tensor:
+def _log_softmax_grad(dy: Tensor, y: Tensor, axis: int, out: Out = None) -> Tensor:
     return torch._log_softmax_backward_data(dy, y, axis, y.dtype, out=out)
 
 
@@ -362,7 +357,7 @@ def _refuse(labels: Tensor, classes: int) -> None:
 
 
 def _sparse_loss(
-    logits: Tensor, labels: Tensor, normalised: bool = False, out: Tensor | None = None
+    logits: Tensor, labels: Tensor, normalised: bool = False, out: Out = None
 ) -> Tensor:
     """nll_loss checks the range of the labels, on both sides."""
     index = _checked(labels, logits.shape[1])
@@ -376,11 +371,7 @@ def _sparse_loss(
 
 
 def _sparse_grad(
-    dy: Tensor,
-    logits: Tensor,
-    labels: Tensor,
-    normalised: bool = False,
-    out: Tensor | None = None,
+    dy: Tensor, logits: Tensor, labels: Tensor, normalised: bool = False, out: Out = None
 ) -> Tensor:
     """(p - onehot) * dy / n. Scatter checks the range of the labels; nll_loss_backward does not."""
     index = _checked(labels, logits.shape[1])
@@ -398,11 +389,11 @@ def _weighted(logits: Tensor, labels: Tensor) -> Tensor:
     return _log_softmax(logits, -1).mul_(labels)
 
 
-def _dense_loss(logits: Tensor, labels: Tensor, out: Tensor | None = None) -> Tensor:
+def _dense_loss(logits: Tensor, labels: Tensor, out: Out = None) -> Tensor:
     return torch.sum(_weighted(logits, labels), -1, out=out).neg_()
 
 
-def _mean_dense_loss(logits: Tensor, labels: Tensor, out: Tensor | None = None) -> Tensor:
+def _mean_dense_loss(logits: Tensor, labels: Tensor, out: Out = None) -> Tensor:
     rows = logits.shape[:-1].numel()
     return torch.sum(_weighted(logits, labels), None, out=out).div_(-rows)
 
@@ -420,7 +411,7 @@ def _drawn(draw: Callable[..., Array]) -> Kernel:
     return _kernel(run, writes_out=False)
 
 
-def _assign(variable: Tensor | None, value: Tensor, out: Tensor | None = None) -> Tensor:
+def _assign(variable: Tensor | None, value: Tensor, out: Out = None) -> Tensor:
     dtype = value.dtype if variable is None else variable.dtype
     return value.to(dtype, copy=True) if out is None else out.copy_(value)
 

@@ -3,18 +3,24 @@
 from tinyflow.passes.contract import Pass, Pipeline, Step
 from tinyflow.passes.gradient import accumulate, gradient
 from tinyflow.passes.infer import DTYPES, KNOWN_DTYPES, KNOWN_SHAPES, SHAPES, describe, infer
+from tinyflow.passes.memory import PLAN, MemoryPlan, memory
 from tinyflow.passes.order import SCHEDULE, order
 from tinyflow.passes.peephole import peephole
+from tinyflow.passes.pin import pin
 from tinyflow.passes.specialise import specialise
 from tinyflow.passes.standard import STANDARD
+from tinyflow.passes.storage import STORAGE, storage
 
 __all__ = [
     "DTYPES",
     "KNOWN_DTYPES",
     "KNOWN_SHAPES",
+    "PLAN",
     "SCHEDULE",
     "SHAPES",
     "STANDARD",
+    "STORAGE",
+    "MemoryPlan",
     "Pass",
     "Pipeline",
     "Step",
@@ -22,7 +28,10 @@ __all__ = [
     "describe",
     "gradient",
     "infer",
+    "memory",
     "order",
     "peephole",
+    "pin",
     "specialise",
+    "storage",
 ]

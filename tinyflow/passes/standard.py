@@ -7,9 +7,12 @@ from typing import Any
 from tinyflow.ir import Fact
 from tinyflow.passes.contract import Pass, Pipeline
 from tinyflow.passes.infer import DTYPES, KNOWN_DTYPES, KNOWN_SHAPES, SHAPES, infer
+from tinyflow.passes.memory import PLAN, memory
 from tinyflow.passes.order import SCHEDULE, order
 from tinyflow.passes.peephole import peephole
+from tinyflow.passes.pin import pin
 from tinyflow.passes.specialise import specialise
+from tinyflow.passes.storage import STORAGE, storage
 
 __all__ = ["STANDARD"]
 
@@ -17,12 +20,17 @@ __all__ = ["STANDARD"]
 _LEAVES: frozenset[Fact[Any]] = frozenset({KNOWN_SHAPES, KNOWN_DTYPES})
 _TYPES: frozenset[Fact[Any]] = frozenset({SHAPES, DTYPES})
 _ORDERED: frozenset[Fact[Any]] = frozenset({SCHEDULE})
+_STORED: frozenset[Fact[Any]] = frozenset({STORAGE})
+_PLANNED: frozenset[Fact[Any]] = frozenset({PLAN})
 
 STANDARD = Pipeline(
     (
+        Pass("pin", pin, preserves=_LEAVES),
         Pass("infer", infer, provides=_TYPES, preserves=_LEAVES),
         Pass("peephole", peephole, requires=_TYPES, provides=_TYPES, preserves=_LEAVES),
         Pass("specialise", specialise, requires=_TYPES, preserves=_LEAVES),
         Pass("order", order, requires=_TYPES, provides=_ORDERED, preserves=_LEAVES),
+        Pass("storage", storage, requires=_TYPES | _ORDERED, provides=_STORED),
+        Pass("memory", memory, requires=_TYPES | _ORDERED | _STORED, provides=_PLANNED),
     )
 )

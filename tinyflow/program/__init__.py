@@ -1,6 +1,6 @@
 """The lowered form of a graph."""
 
-from tinyflow.program.instruction import Instruction, Kind, Program, Register, program_text
+from tinyflow.program.instruction import Instruction, Program, Register, program_text
 from tinyflow.program.lower import lower
 
-__all__ = ["Instruction", "Kind", "Program", "Register", "lower", "program_text"]
+__all__ = ["Instruction", "Program", "Register", "lower", "program_text"]

@@ -4,35 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 from tinyflow.ir import Node, Op
 from tinyflow.ir.text import encode_attr
+from tinyflow.passes.storage import Kind
 from tinyflow.types import DType
 
 __all__ = ["Instruction", "Kind", "Program", "Register", "program_text"]
 
 
-class Kind(StrEnum):
-    """Where the content of a register lives."""
-
-    FEED = "feed"  # handed in by each run
-    VARIABLE = "variable"  # kept by the session between runs
-    CONSTANT = "constant"  # fixed when the program is made
-    BUFFER = "buffer"  # written by an instruction of this program
-
-
 @dataclass(frozen=True, slots=True)
 class Register:
-    """One array at run time. ``base`` is the register whose storage this one shows, if any."""
+    """One array at run time.
+
+    ``base`` is the register whose storage this one shows, if any; ``offset_bytes`` the place of a
+    buffer in the arena; ``content`` the array of a constant leaf.
+    """
 
     shape: tuple[int, ...]
     dtype: DType
     kind: Kind
     node: Node
     base: int | None = None
-    content: Any = None  # of a constant
+    content: Any = None
+    offset_bytes: int | None = None
 
     @property
     def size_bytes(self) -> int:
@@ -61,7 +57,8 @@ class Program:
 
     ``feeds`` are the registers of the placeholders in the order the runtime fills them;
     ``outputs`` the registers to fetch (None for a group); ``reads`` and ``writes`` the names of
-    the variables whose old content is needed, and which are changed.
+    the variables whose old content is needed, and which are changed; ``arena_bytes`` the size of
+    the one block that holds all buffers.
     """
 
     registers: tuple[Register, ...]
@@ -70,6 +67,7 @@ class Program:
     outputs: tuple[int | None, ...]
     reads: tuple[str, ...]
     writes: tuple[str, ...]
+    arena_bytes: int
 
     def __str__(self) -> str:
         return program_text(self)

@@ -13,7 +13,8 @@ from typing import Any
 
 from tinyflow.backends.table import Kernel, KernelTable
 from tinyflow.errors import RunError, TinyflowError
-from tinyflow.program import Instruction, Kind, Program
+from tinyflow.passes.storage import Kind
+from tinyflow.program import Instruction, Program
 
 __all__ = ["Executable", "emit"]
 
@@ -77,10 +78,11 @@ class _Emitter:
         self.lines: list[str] = []
         self.steps: dict[int, int] = {}
         self.last_use = _last_uses(program)
+        self.arena = kernels.arena(program.arena_bytes)
         for index, register in enumerate(program.registers):
             if register.kind is Kind.FEED and register.base is None:
                 self.name[index] = f"x{index}"
-            elif register.kind is Kind.CONSTANT and register.base is None:
+            elif register.content is not None:
                 self._bind(index, f"c{index}", kernels.from_numpy(register.content, register.dtype))
             elif register.kind is Kind.VARIABLE and register.base is None:
                 self._bind(index, f"v{index}", variables[register.node.name or ""])
@@ -105,21 +107,13 @@ class _Emitter:
         if step.op.aliases and not step.op.mutates:
             self._view(at, step, kernel)
             return
-        if self._once(step):
+        if self.program.registers[step.outputs[0]].kind is Kind.CONSTANT:
             self._precompute(step, kernel)
             return
         if len(step.outputs) == 1:
             self._single(at, step, kernel)
         else:
             self._several(at, step, kernel)
-
-    def _once(self, step: Instruction) -> bool:
-        """An instruction on constants alone gives the same array in every run."""
-        constant = all(self._is_constant(index) for index in step.inputs)
-        return constant and not step.writes and not step.op.random and not step.op.can_fail
-
-    def _is_constant(self, index: int) -> bool:
-        return self.name[index].startswith("c")
 
     def _precompute(self, step: Instruction, kernel: Kernel) -> None:
         result = kernel.run(*(self.static[index] for index in step.inputs), **step.attrs)
@@ -133,8 +127,7 @@ class _Emitter:
         if all(source is not None for source in sources):
             view = kernel.run(*sources, **step.attrs)
             if self.kernels.shares_storage(view, sources[0]):
-                kind = "c" if self._is_constant(step.inputs[0]) else "s"
-                self._bind(index, f"{kind}{index}", view)
+                self._bind(index, f"s{index}", view)
                 return
         self.name[index] = f"t{index}"
         self._line(at, f"t{index} = {self._call(step, kernel, None)}")
@@ -145,8 +138,9 @@ class _Emitter:
         if register.base is not None and index not in self.static:
             self._bind(index, f"v{register.base}", self.static[register.base])
         if index not in self.static and kernel.writes_out:
-            array = self.kernels.empty(register.shape, register.dtype)
-            self._bind(index, f"s{index}", array)
+            offset = register.offset_bytes or 0
+            place = self.kernels.place(self.arena, offset, register.shape, register.dtype)
+            self._bind(index, f"s{index}", place)
         if step.op.mutates:
             target = self.name[step.inputs[0]]
             self._line(at, self.kernels.copy_source(target, self.name[step.inputs[1]]))

@@ -16,7 +16,16 @@ from tinyflow.backends.table import KernelTable
 from tinyflow.backends.torch_ import TORCH
 from tinyflow.errors import FeedError, RunError, ShapeError
 from tinyflow.ir import Graph, Node, Value, rewrite
-from tinyflow.passes import DTYPES, KNOWN_DTYPES, KNOWN_SHAPES, SHAPES, STANDARD, Pipeline
+from tinyflow.passes import (
+    DTYPES,
+    KNOWN_DTYPES,
+    KNOWN_SHAPES,
+    PLAN,
+    SHAPES,
+    STANDARD,
+    MemoryPlan,
+    Pipeline,
+)
 from tinyflow.passes.contract import Step
 from tinyflow.program import Program, lower
 from tinyflow.runtime.executor import Executable, emit
@@ -129,7 +138,7 @@ class Session:
         self, fetches: tuple[Value, ...], feeds: tuple[Value, ...], arrays: list[Array]
     ) -> tuple[Graph, tuple[Value, ...]]:
         """The graph of these fetches, fed inner values cut off, with the facts known of leaves."""
-        graph, feeds = _cut(Graph(tuple(_pin(value) for value in fetches)), feeds, arrays)
+        graph, feeds = _cut(Graph(fetches), feeds, arrays)
         shapes = {value: tuple(array.shape) for value, array in zip(feeds, arrays)}
         dtypes = {value: _DTYPES[array.dtype] for value, array in zip(feeds, arrays)}
         for node in graph.nodes:
@@ -194,6 +203,12 @@ class Session:
     def program(self) -> Program:
         """The lowered program of the last run: registers and instructions; printable."""
         return self._executable().program
+
+    def memory_plan(self) -> MemoryPlan:
+        """Where the buffers of the last run lie, and what any plan would need; printable."""
+        self._executable()
+        assert self._last is not None
+        return self._last.graph.fact(PLAN)
 
     def _executable(self) -> Executable:
         if self._last is None or self._last.executable is None:
@@ -288,16 +303,6 @@ def _convert(node: Node, array: Array, want: DType) -> Array:
             fix=f"Convert it with array.astype('{want}') if that is what you mean.",
         )
     return array.astype(want.numpy)
-
-
-def _pin(value: Value) -> Value:
-    """Keep a fetched view of a variable from showing a later write."""
-    node = value.node
-    if not node.op.aliases:
-        return value
-    while node.op.aliases and node.inputs:
-        node = node.inputs[0].node
-    return ops.identity(value) if node.op.name == "variable" else value
 
 
 def _cut(

@@ -33,7 +33,7 @@ def linear(
     Weight (num_hidden, k) and, unless ``no_bias``, bias (num_hidden,) are created as
     ``<name>_weight`` and ``<name>_bias`` when they are not given; k is inferred.
     """
-    name = current_scope().unique_name(name or "linear")
+    name = name or current_scope().unique_name("linear")
     if weight is None:
         weight = Variable.implicit(f"{name}_weight", (num_hidden, None))
     if bias is None and not no_bias:

@@ -1,0 +1,119 @@
+"""Decide whose storage each value lives in. Layer: passes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tinyflow.ir import Fact, Graph, Node, Value, users
+from tinyflow.passes.infer import DTYPES, SHAPES
+from tinyflow.passes.order import SCHEDULE, storage_variable
+
+__all__ = ["STORAGE", "Home", "Kind", "storage"]
+
+
+class Kind(StrEnum):
+    """Where the content of a value lives."""
+
+    FEED = "feed"  # handed in by each run
+    VARIABLE = "variable"  # kept by the session between runs
+    CONSTANT = "constant"  # the same in every run: computed once
+    BUFFER = "buffer"  # written by a node of each run
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The storage of a value: its kind, and its owner (the value itself, unless it is a view)."""
+
+    kind: Kind
+    owner: Value
+
+
+STORAGE: Fact[Mapping[Value, Home]] = Fact("storage")
+
+
+def storage(graph: Graph) -> Graph:
+    """Provide STORAGE: a home for every value.
+
+    A view lives with the value it shows. The output of ``assign(W, y)`` lives in W, and so does y
+    where it can be computed there straight away: its other readers are done by then, nothing that
+    can fail comes later, and the op that makes y may run in place on W (or does not read it).
+    What depends on constants alone is a constant.
+    """
+    early = _early_writes(graph)
+    homes: dict[Value, Home] = {}
+    for node in graph.fact(SCHEDULE):
+        for value in node.outputs:
+            homes[value] = _home(value, homes, early)
+    return graph.with_fact(STORAGE, homes)
+
+
+def _home(value: Value, homes: Mapping[Value, Home], early: Mapping[Node, Node]) -> Home:
+    node = value.node
+    leaf = {"placeholder": Kind.FEED, "variable": Kind.VARIABLE, "constant": Kind.CONSTANT}
+    if node.op.name in leaf:
+        return Home(leaf[node.op.name], value)
+    if node in early:
+        return Home(Kind.VARIABLE, early[node].inputs[0])
+    for position, output in node.op.aliases:
+        if output == value.index:
+            return homes[node.inputs[position]]
+    idle = node.op.random or node.op.can_fail or node.op.name == "group"
+    fixed = all(homes[source].kind is Kind.CONSTANT for source in node.inputs)
+    return Home(Kind.CONSTANT if fixed and not idle else Kind.BUFFER, value)
+
+
+def _early_writes(graph: Graph) -> dict[Node, Node]:
+    """Nodes that may compute straight into a variable: node -> the assign that becomes idle."""
+    schedule = graph.fact(SCHEDULE)
+    place = {node: index for index, node in enumerate(schedule)}
+    failing = max((place[node] for node in schedule if node.op.can_fail), default=-1)
+    last = {node.inputs[0].node: node for node in schedule if node.op.mutates}
+    shows = {value: variable for value, (variable, _) in storage_variable(graph).items()}
+    shows |= {Value(node): node for node in schedule if node.op.name == "variable"}
+    readers = _old_readers(graph, last, shows)
+    found: dict[Node, Node] = {}
+    for variable, assign in last.items():
+        maker = assign.inputs[1].node
+        busy = max((place[user] for user in readers[variable] if user is not maker), default=-1)
+        if place[maker] > max(failing, busy) and maker not in found:
+            if _may_write(graph, maker, assign, shows):
+                found[maker] = assign
+    return found
+
+
+def _may_write(graph: Graph, maker: Node, assign: Node, shows: Mapping[Value, Node]) -> bool:
+    """True if the op that makes the new content can put it where the old one is."""
+    shapes, dtypes = graph.fact(SHAPES), graph.fact(DTYPES)
+    new, written = assign.inputs[1], Value(assign)
+    if maker.is_leaf or maker.op.aliases or len(maker.outputs) != 1:
+        return False
+    if shapes[new] != shapes[written] or dtypes[new] is not dtypes[written]:
+        return False
+    inplace = {position for position, _ in maker.op.inplace}
+    return all(
+        position in inplace and shapes[value] == shapes[new]
+        for position, value in enumerate(maker.inputs)
+        if shows.get(value) is assign.inputs[0].node
+    )
+
+
+def _old_readers(
+    graph: Graph, last: Mapping[Node, Node], shows: Mapping[Value, Node]
+) -> dict[Node, list[Node]]:
+    """For each variable the nodes that read its storage as it was before its last write."""
+    found: dict[Node, list[Node]] = {variable: [] for variable in last}
+    for value, uses in users(graph).items():
+        variable = shows.get(value)
+        if variable not in found or _after(value, last[variable]):
+            continue
+        found[variable] += [user for user, _ in uses if user is not last[variable]]
+    return found
+
+
+def _after(value: Value, assign: Node) -> bool:
+    """True if the value is the output of this assign, or a view of it."""
+    while value.node is not assign and value.node.op.aliases and not value.node.op.mutates:
+        value = value.node.inputs[0]
+    return value.node is assign
