@@ -29,14 +29,18 @@ import torch
 import tinyflow
 from autograder.authoring.manifest import Homework
 from autograder.authoring.wheel import build_engine
-from autograder.judge.plugin import Seeds, SuitePlugin
+from autograder.judge import check
+from autograder.judge.plugin import Seeds, SuiteError, SuitePlugin
 from autograder.judge.student import Runner, Student
 from autograder.outcome import Outcome, State, TestOutcome
-from autograder.sandbox import Budget, Limits, Sandbox
+from autograder.sandbox import Budget, Limits, Sandbox, StudentFault
+from tinyflow import ops
 from tinyflow.homework import LoadReport, select_cells
+from tinyflow.ir import Graph, Value
 
 __all__ = ["PYTEST_OPTIONS", "Judge"]
 
+CALL_S = 5.0  # wall time of one call; honest ones take milliseconds
 SUBMISSION_S = 120.0  # wall time of one submission, all its workers together
 PYTEST_OPTIONS = (
     "--assert=plain",  # rewriting would diff hostile strings for minutes
@@ -73,7 +77,7 @@ class Judge:
         self.homework, self.root = homework, root
         self.suite = suite or Path(__file__).parents[1] / "suites" / homework.id
         self._require, self._submission_s = require, submission_s
-        self._limits = limits or Limits()
+        self._limits = limits or Limits(call_s=CALL_S)
         self._stack = ExitStack()
         self._sandbox: Sandbox | None = None
         self._skeleton: Sequence[Mapping[str, Any]] = ()
@@ -88,6 +92,7 @@ class Judge:
             engine = build_engine(self.homework, self.root, folder)
             self._sandbox = stack.enter_context(Sandbox(engine, require=self._require))
             torch.set_num_threads(1)
+            try_runner(self._sandbox)
             self._stack = stack.pop_all()
         return self
 
@@ -198,6 +203,26 @@ def set_up_cells(root: Path, homework_id: str) -> list[dict[str, Any]]:
         raise FileNotFoundError(f"{path}: no released notebook; run: kit build {homework_id}")
     cells = select_cells(json.loads(path.read_text(encoding="utf-8")))
     return [asdict(cell) for cell in cells if cell.kind == "setup"]
+
+
+def try_runner(sandbox: Sandbox) -> None:
+    """Execute a graph of our own; raises SuiteError if the released engine cannot.
+
+    A runner that fails would otherwise look like a class in which everybody's graphs are wrong.
+    """
+    x = Value(ops.placeholder(dtype="float64").node)
+    graph = Graph((ops.reduce_sum(ops.mul(ops.tanh(x), ops.add(x, 1.0))),))
+    worker, array = sandbox.runner(), numpy.array([[0.5, -1.0]])
+    try:
+        (got,) = worker.run(graph, {x: array})
+        check.close(got, (numpy.tanh(array) * (array + 1)).sum(), "a graph of the judge")
+    except (StudentFault, check.Wrong) as error:
+        detail = getattr(error, "detail", "")[-500:]
+        raise SuiteError(
+            f"the runner cannot execute the judge's own graph: {error} {detail}"
+        ) from None
+    finally:
+        worker.close()
 
 
 def notes(report: LoadReport | None) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from autograder.sandbox import Budget, StudentFault, TimedOut, Worker
+from autograder.sandbox import Budget, Handle, StudentFault, TimedOut, Worker
 from tinyflow.homework import LoadReport
 from tinyflow.ir import Graph, Value
 
@@ -59,6 +59,14 @@ class Student:
         if name.startswith("_"):
             raise AttributeError(name)
         return lambda *args, **options: self.call(name, *args, **options)
+
+    def lend(self, items: Sequence[object]) -> Handle:
+        """A list that lies in the worker: pass it on, and ``look`` whether it was changed."""
+        return self.call("builtins:list", list(items), keep=True)  # type: ignore[no-any-return]
+
+    def look(self, lent: Handle) -> object:
+        """What a lent list holds now."""
+        return self.call("builtins:list", lent)
 
     def begin(self, task: str, group: str) -> None:
         """A test of ``task`` begins; a new ``group`` of tests gets a new worker.

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["BankError", "Variant", "load_bank", "replace_cells"]
+__all__ = ["BankError", "Variant", "load_bank", "read_cells", "replace_cells"]
 
 _HEADER = re.compile(r"# /// variant\n((?:# .*\n)+?)# ///\n")
 _CELL = re.compile(r"^# %% (\S+)\n", re.M)
@@ -88,21 +88,33 @@ def _added(cell_id: str, source: str) -> dict[str, Any]:
     }
 
 
-def _read(path: Path, kind: str) -> Variant:
+def read_cells(path: Path) -> tuple[dict[str, Any], str, dict[str, str]]:
+    """The facts of a file's TOML block, the code of its first cell, the other cells by id.
+
+    Raises BankError for a file without a good block.
+    """
     text = path.read_text(encoding="utf-8")
     header = _HEADER.match(text)
     if header is None:
         raise BankError(f"{path}: expected a block '# /// variant' ... '# ///' at the top")
     try:
         facts = tomllib.loads(re.sub(r"^# ", "", header[1], flags=re.M))
+    except tomllib.TOMLDecodeError as error:
+        raise BankError(f"{path}: the block is not TOML: {error}") from error
+    first, *rest = _CELL.split(text[header.end() :])
+    cells = {name: source.strip("\n") + "\n" for name, source in zip(rest[::2], rest[1::2])}
+    return facts, first.strip("\n") + "\n" if first.strip() else "", cells
+
+
+def _read(path: Path, kind: str) -> Variant:
+    facts, first, cells = read_cells(path)
+    try:
         title, task = str(facts["title"]), str(facts["task"])
-    except (tomllib.TOMLDecodeError, KeyError) as error:
+    except KeyError as error:
         raise BankError(f"{path}: the block needs title and task as TOML: {error}") from error
     loses = tuple(str(name) for name in facts.get("loses", ()))
     if bool(loses) != (kind == "wrong"):
         raise BankError(f"{path}: a wrong solution names what it loses, a right one does not")
-    first, *rest = _CELL.split(text[header.end() :])
-    cells = {name: source.strip("\n") + "\n" for name, source in zip(rest[::2], rest[1::2])}
-    if first.strip():
-        cells[f"solution-{task}"] = first.strip("\n") + "\n"
+    if first:
+        cells[f"solution-{task}"] = first
     return Variant(path.stem, title, task, loses, cells)

@@ -10,7 +10,8 @@ import pytest
 
 from autograder.authoring.manifest import Homework, Task
 from autograder.judge import Judge
-from autograder.judge.judge import notes
+from autograder.judge.judge import notes, try_runner
+from autograder.judge.plugin import SuiteError
 from autograder.outcome import Outcome, State
 from tests.judge.fake import FakeSandbox, notebook
 from tinyflow.homework import CellFailure, LoadReport
@@ -186,6 +187,18 @@ def test_a_course_without_a_suite_or_a_released_notebook_says_so(tmp_path):
         Judge(HOMEWORK, tmp_path).__enter__()
     with pytest.raises(FileNotFoundError, match="kit build hwx"):
         Judge(HOMEWORK, tmp_path, suite=tmp_path).__enter__()
+
+
+def test_a_runner_that_cannot_run_stops_the_judge_and_blames_nobody():
+    class Broken(FakeSandbox):
+        def runner(self, limits=None):
+            worker = super().worker()
+            worker.run = lambda graph, feeds: [feeds[next(iter(feeds))]]
+            return worker
+
+    try_runner(FakeSandbox())
+    with pytest.raises(SuiteError, match="cannot execute the judge's own graph"):
+        try_runner(Broken())
 
 
 def test_notes_hold_no_text_of_the_student():

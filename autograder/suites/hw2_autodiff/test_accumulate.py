@@ -40,6 +40,17 @@ def test_scalars_and_wide_arrays(student, runner, rng):
     total(student, runner, *contributions(rng, 6, shape=(1, 2, 3)))
 
 
+@bucket(TASK, "sum", hint="Read the contributions; do not use them up.")
+def test_contributions_stay_as_they_are(student, runner, rng):
+    leaves, feeds = contributions(rng, 4)
+    lent = student.lend(leaves)
+    for _ in range(2):
+        built = Graph((check.value(student.accumulate(lent)),))
+        expected = np.sum([feeds[leaf] for leaf in leaves], axis=0)
+        check.close(runner.run(built, feeds)[0], expected, "the sum", rtol=1e-9)
+    check.equal(student.look(lent), leaves, "the contributions after the call")
+
+
 @bucket(TASK, "repeats", hint="A contribution that is listed twice counts twice.")
 def test_repeated_contribution_counts_each_time(student, runner, rng):
     leaves, feeds = contributions(rng, 2)

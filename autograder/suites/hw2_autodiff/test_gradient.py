@@ -170,6 +170,24 @@ def test_output_inside_another_output(student, runner, rng):
     judge(student, runner, CHAIN, inputs(rng, 1), outputs=(4, 2, 0), upstream=True, rng=rng)
 
 
+@bucket(TASK, "grad_ys", hint="xs and grad_ys belong to the caller: leave them as they are.")
+def test_arguments_stay_as_they_are(student, runner, rng):
+    (array,) = inputs(rng, 1)
+    drawing = LATE_LEFT.draw([array])
+    graph = drawing.graph(4, 2)
+    dys = [Value(ops.placeholder(dtype="float64").node) for _ in range(2)]
+    weights = rng.normal(size=(2, *array.shape))
+    xs, grad_ys = student.lend(drawing.xs), student.lend(dys)
+    (want,) = derivatives(LATE_LEFT.forward(4, 2), [array], weights)
+    for _ in range(2):
+        parts = Parts(graph)
+        answer = student.gradient(graph, xs, grad_ys, parts.adjoints, parts.accumulate)
+        built = check.graph(answer, 1, "gradient")
+        check.close(runner.run(built, {**drawing.feeds, **dict(zip(dys, weights))})[0], want)
+    check.equal(student.look(xs), drawing.xs, "xs after the call")
+    check.equal(student.look(grad_ys), dys, "grad_ys after the call")
+
+
 @bucket(TASK, "xs", hint="x may be an inner value; when its node is reached it is complete.")
 def test_inner_values_and_their_order(student, runner, rng):
     (array,) = inputs(rng, 1)
