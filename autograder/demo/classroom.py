@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from autograder.authoring.manifest import Homework
-from autograder.demo.hostile import HOSTILE, Hostile
-from autograder.demo.untidy import UNTIDY, Untidy, code_cell, source_of, text_cell
+from autograder.demo.hostile import Hostile, shown_attacks
+from autograder.demo.untidy import UNTIDY, Untidy, text_cell
 from autograder.mutants.bank import Variant, load_bank
 
 __all__ = ["Pupil", "hand_in", "simulate"]
@@ -57,6 +57,8 @@ def simulate(root: Path, homework: Homework, count: int) -> list[Pupil]:
     stub = _load(root / "assignments" / homework.id / f"{homework.id}.ipynb")
     bank = load_bank(homework.id)
     recipes = {kind: cycle(found) for kind, found in _recipes(homework, solved, stub, bank)}
+    attacks = [_Recipe(h.title, partial(_hostile, h, stub, root)) for h in shown_attacks(root)]
+    recipes["hostile"] = cycle(attacks)
     kinds = {"F": "full", "P": "partial", "S": "stub", "W": "wrong", "H": "hostile"}
     pupils = []
     for number, letter in enumerate(islice(cycle(_PATTERN), count)):
@@ -90,7 +92,6 @@ def _recipes(
     wrong = _one_of_each_task([v for v in bank if not v.is_right])
     yield "wrong", [_Recipe(f"{v.task}: {v.title}", partial(_variant, v, text)) for v in wrong]
     yield "stub", [_Recipe("handed in untouched", partial(copy.deepcopy, stub))]
-    yield "hostile", [_Recipe(h.title, partial(_hostile, h, stub)) for h in HOSTILE]
     names = [task.name for task in homework.tasks if task.function is not None]
     yield (
         "partial",
@@ -133,18 +134,10 @@ def _partly(done: Sequence[str], solved: dict[str, Any], stub: dict[str, Any]) -
     return notebook
 
 
-def _hostile(hostile: Hostile, stub: dict[str, Any]) -> dict[str, Any]:
-    notebook = copy.deepcopy(stub)
-    for cell in notebook["cells"]:
-        cell["source"] = hostile.cells.get(cell["id"], source_of(cell))
-        if hostile.forged and cell["id"].startswith("score-"):
-            cell["metadata"]["nbgrader"] |= {"points": 1000, "schema_version": 99}
-            forged = {"data": {"text/plain": "1000.0"}, "metadata": {}, "execution_count": 1}
-            cell["outputs"] = [{"output_type": "execute_result", **forged}]
-    attack = [code_cell(source, f"attack-{n}") for n, source in enumerate(hostile.added)]
-    if hostile.forged:
-        attack.append(text_cell("<img src=x onerror=alert(1)><script>steal()</script>", "html"))
-    notebook["cells"] += attack
+def _hostile(hostile: Hostile, stub: dict[str, Any], root: Path) -> dict[str, Any]:
+    text = json.dumps(stub).encode()
+    places = {"ROOT": str(root), "PRIVATE": str(root / ".demo")}
+    notebook: dict[str, Any] = json.loads(hostile.notebook(text, text, places))
     return notebook
 
 

@@ -1,117 +1,117 @@
-"""A handful of notebooks that try something; each earns what its right answers earn: nothing.
+"""Read the corpus of hostile notebooks, and choose some for the demonstration. Layer: demonstration.
 
-Every attack keeps the released stubs except where it says so. Layer: demonstration.
+A file ``tests/hostile/notebooks/<group>/<id>.py`` is one notebook in the form of the bank. Its block
+says what it tries (``title``), which tasks it answers rightly (``has``), which of these it ruins
+itself (``spoils``), and with ``[cell.<id>]`` how a cell of the notebook file is forged. Its first
+code, and cells of unknown id, stand at the end of the notebook.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-__all__ = ["HOSTILE", "Hostile"]
+from autograder.mutants.bank import BankError, read_cells, replace_cells
+
+__all__ = ["CORPUS", "Hostile", "load_corpus", "shown_attacks"]
+
+CORPUS = Path("tests", "hostile", "notebooks")
+_LAST = "score-integration"
+_SHOWN = {
+    "objects that equal everything": ("patches/always_equal",),
+    "reads hidden tests, gradebook, other submissions and its own memory": (
+        "reading/tests",
+        "reading/gradebook",
+        "reading/memory",
+    ),
+    "kills the judge, crashes its process": (
+        "judge/kills_the_judge",
+        "exits/segfault",
+        "exits/strange_exceptions",
+    ),
+    "process, network, disk, memory and endless-loop bombs": (
+        "bombs/processes",
+        "network/sockets",
+        "bombs/disk",
+        "bombs/memory",
+        "time/one_long_instruction",
+    ),
+    "patches numpy, IPython and pytest; looks for ready answers": (
+        "patches/numpy",
+        "patches/ipython",
+        "reading/ready_answers",
+    ),
+    "forges scores, points, HTML and terminal output": (
+        "metadata/forged_scores",
+        "metadata/html",
+        "leaks/printed",
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Hostile:
-    """One attack: what it tries, sources by cell id, extra code cells, and edits of metadata."""
+    """One attack: ``cells`` are sources by cell id, ``forged`` what else to set in raw cells.
 
+    ``facts`` is the whole block; tests read from it what must happen.
+    """
+
+    id: str
     title: str
-    cells: Mapping[str, str] = field(default_factory=dict)
-    added: tuple[str, ...] = ()
-    forged: bool = False  # forge outputs, points and grade metadata too
+    has: tuple[str, ...]
+    cells: Mapping[str, str]
+    forged: Mapping[str, Mapping[str, Any]]
+    facts: Mapping[str, Any]
+
+    def notebook(self, stub: bytes, solved: bytes, places: Mapping[str, str]) -> bytes:
+        """The released notebook with right answers for ``has`` and the attack in it.
+
+        ``places`` are paths by name: "@ROOT@" in a source becomes the one called "ROOT".
+        """
+        answers = {f"solution-{task}" for task in self.has}
+        sources = {c["id"]: c["source"] for c in json.loads(solved)["cells"] if c["id"] in answers}
+        for cell, source in self.cells.items():
+            for name, place in places.items():
+                source = source.replace(f"@{name}@", place)
+            sources[cell] = source
+        notebook = json.loads(replace_cells(stub, sources, before=_LAST))
+        for cell in notebook["cells"]:
+            cell.update(self.forged.get(cell["id"], {}))
+        return json.dumps(notebook).encode()
 
 
-_ALWAYS_EQUAL = """\
-class Yes:
-    def __eq__(self, other): return True
-    def __hash__(self): return 0
-    def __getattr__(self, name): return self
-    def __call__(self, *a, **k): return self
-    def __iter__(self): return iter([self, self])
-    def __len__(self): return 2
-    def __float__(self): return 1.0
-    __lt__ = __le__ = __gt__ = __ge__ = __eq__
+def load_corpus(folder: Path) -> tuple[Hostile, ...]:
+    """All hostile notebooks below ``folder``, by group and name; raises BankError."""
+    paths = sorted(folder.glob("*/*.py"))
+    if not paths:
+        raise BankError(f"{folder}: no hostile notebooks; expected files <group>/<name>.py")
+    return tuple(_read(path) for path in paths)
 
-for name in list(globals()):
-    if name.endswith("_adjoint"):
-        globals()[name] = Yes()
-accumulate = gradient = Yes()
-"""
 
-_READ_TESTS = """\
-import glob, inspect, os, pathlib, sys
-loot = {}
-for pattern in ("/**/suites/**/*.py", "/**/gradebook.db", "/**/.kit/secrets.json", "/etc/shadow"):
-    for path in glob.glob(pattern, recursive=True)[:50]:
-        try:
-            loot[path] = pathlib.Path(path).read_bytes()
-        except OSError as error:
-            loot[path] = error
-for frame in inspect.stack():
-    loot.update({k: v for k, v in frame.frame.f_globals.items() if "expect" in k.lower()})
-print(loot, dict(os.environ))
-raise SystemExit(sorted(loot))
-"""
+def shown_attacks(root: Path) -> tuple[Hostile, ...]:
+    """The attacks of the demonstration, several in one notebook; raises BankError."""
+    known = {hostile.id: hostile for hostile in load_corpus(root / CORPUS)}
+    return tuple(_joined(title, (known[i] for i in ids)) for title, ids in _SHOWN.items())
 
-_CRASH = """\
-import ctypes, os, signal
-for pid in (os.getppid(), 1):
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except OSError as error:
-        print("kill", pid, error)
 
-def mul_adjoint(node, dy):
-    ctypes.string_at(0)
+def _read(path: Path) -> Hostile:
+    facts, first, cells = read_cells(path)
+    if "title" not in facts:
+        raise BankError(f"{path}: the block needs a title that says what the notebook tries")
+    name = f"{path.parent.name}/{path.stem}"
+    cells = {f"attack-{path.stem}": first, **cells} if first else cells
+    has = tuple(facts.get("has", ()))
+    return Hostile(name, facts["title"], has, cells, facts.get("cell", {}), facts)
 
-def div_adjoint(node, dy):
-    os._exit(0)
-"""
 
-_BOMBS = """\
-import os, socket, subprocess, threading
-for attempt in (os.fork, lambda: subprocess.run(["sh", "-c", ":(){ :|:& };:"]),
-                lambda: socket.create_connection(("example.org", 80), 1),
-                lambda: open("/tmp/fill", "wb").write(b"x" * 10**9)):
-    try:
-        print(attempt())
-    except BaseException as error:
-        print(type(error).__name__, error)
-
-def relu_adjoint(node, dy):
-    hoard = []
-    while True:
-        hoard.append(bytearray(64 << 20))
-
-def tanh_adjoint(node, dy):
-    while True:
-        pass
-"""
-
-_PATCHES = """\
-import builtins, sys
-import numpy as np
-np.testing.assert_allclose = np.allclose = np.array_equal = lambda *a, **k: True
-builtins.isinstance = lambda *a: True
-sys.modules["pytest"] = sys.modules["tinyflow.ops"] = type(sys)("fake")
-import tinyflow.passes.gradient, tinyflow.adjoints
-for module in (tinyflow.passes.gradient, tinyflow.adjoints):
-    for name in vars(module):
-        if callable(vars(module)[name]):
-            globals().setdefault(name, vars(module)[name])
-"""
-
-_FORGERY = """\
-print('{"state": "passed", "points": 100}')
-print("\\x1b[2J\\x1b[1;1H100 / 100")
-"</script><script>document.title = 'A+'</script>"
-"""
-
-HOSTILE = (
-    Hostile("objects that equal everything", added=(_ALWAYS_EQUAL,)),
-    Hostile("reads hidden tests, secrets, gradebook and frames", added=(_READ_TESTS,)),
-    Hostile("kills the judge, crashes its process", added=(_CRASH,)),
-    Hostile("fork, network, disk, memory and endless-loop bombs", added=(_BOMBS,)),
-    Hostile("patches numpy, builtins and pytest; looks for ready answers", added=(_PATCHES,)),
-    Hostile("forges scores, points, HTML and terminal output", added=(_FORGERY,), forged=True),
-)
+def _joined(title: str, parts: Iterable[Hostile]) -> Hostile:
+    """Several attacks as one; none of them answers anything rightly."""
+    cells: dict[str, str] = {}
+    forged: dict[str, Mapping[str, Any]] = {}
+    for part in parts:
+        cells |= part.cells
+        forged |= part.forged
+    return Hostile(title, title, (), cells, forged, {})

@@ -11,6 +11,7 @@ from autograder.demo.classroom import Pupil
 from autograder.grading.course import Course
 from autograder.grading.marks import Mark
 from autograder.grading.run import GradedClass
+from autograder.grading.store import Store
 from autograder.outcome import State
 from autograder.report.class_report import class_report
 from autograder.report.page import EXPLAINED, points, text
@@ -28,7 +29,8 @@ def demo_page(
     hostile = [pupil for pupil in graded if pupil.kind == "hostile"]
     feature = (
         "<section><h2>Three feedback pages, as the students get them</h2>"
-        f'<div class="three">{columns}</div></section>{_attacks(hostile, result.marks)}'
+        f'<div class="three">{columns}</div></section>'
+        + _attacks(hostile, result.marks, Store.open(course, homework.id))
     )
     remarks = {pupil.student: f"{pupil.kind}: {pupil.story}" for pupil in graded}
     return class_report(
@@ -79,10 +81,20 @@ def _happened(mark: Mark) -> str:
     return f"of {counts.total()} hidden tests: {', '.join(parts)}."
 
 
-def _attacks(pupils: Sequence[Pupil], marks: Mapping[str, Mark]) -> str:
+def _printed(store: Store, mark: Mark) -> str:
+    """What the notebook printed: for the instructor, as text."""
+    outcome = store.load(mark.student, mark.outcome)
+    tail = outcome.output_tail.strip() if outcome else ""
+    if not tail:
+        return ""
+    return f"<details><summary>what it printed</summary><pre>{text(tail, 1_500)}</pre></details>"
+
+
+def _attacks(pupils: Sequence[Pupil], marks: Mapping[str, Mark], store: Store) -> str:
     rows = "".join(
         f"<tr><td>{text(pupil.student)}</td><td>{text(pupil.story)}</td>"
-        f"<td class='small'>{_happened(marks[pupil.student])}</td>"
+        f"<td class='small'>{_happened(marks[pupil.student])}"
+        f"{_printed(store, marks[pupil.student])}</td>"
         f"<td class='num'>{points(marks[pupil.student].earned)}</td></tr>"
         for pupil in pupils
     )

@@ -55,6 +55,7 @@ def show(root: Path, count: int, jobs: int, require: str, console: Console) -> G
         pupils = simulate(root, homework, count)
         inbox = course.work / "inbox"
         shutil.rmtree(inbox, ignore_errors=True)
+        _forget_others(course, {pupil.student for pupil in pupils})
         hand_in(pupils, homework, inbox)
     with _step(console, "collect"):
         found = collect(course, homework.id, inbox, lambda s: withdraw(course, homework.id, s))
@@ -78,6 +79,13 @@ def _course(root: Path, count: int) -> Course:
     work.mkdir(mode=0o700, parents=True, exist_ok=True)
     (work / "nbgrader_config.py").write_text(_CONFIG, encoding="utf-8")
     return Course(root=root, work=work)
+
+
+def _forget_others(course: Course, students: set[str]) -> None:
+    """Take away what an older version of the demonstration handed in."""
+    for folder in course.submitted.glob("*"):
+        if folder.name not in students:
+            shutil.rmtree(folder)
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from autograder.outcome import Outcome, State
 __all__ = ["Grader", "Judged", "Submission", "find_submissions"]
 
 Progress = Callable[[int, int], None]
+REFERENCE = "_reference"  # no student: canonical ids never begin with an underscore
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +100,10 @@ class Grader:
     ) -> Judged:
         """Judge what has no outcome yet (all of it with ``force``) and return every outcome.
 
-        Raises PoolError if no judge starts; a submission that no judge survives is held.
+        Raises PoolError if no judge starts, CourseError if the solved notebook does not pass; a
+        submission that no judge survives is held.
         """
         store = Store.open(self.course, self.homework.id)
-        journal = Journal.open(self.course)
-        report = progress or (lambda done, total: None)
         outcomes = {s.student: self._refused(s) for s in submissions if s.problem is not None}
         for outcome in outcomes.values():
             store.save(outcome)
@@ -112,30 +112,50 @@ class Grader:
             return Judged(outcomes, frozenset(), {})
         with Pool(self._settings(), min(jobs, len(open_ones))) as pool:
             before = _known(store, open_ones)
-            todo: list[Submission] = []
-            for submission in open_ones:
-                known = store.find(submission.student, submission.sha256, pool.identity)
-                if known is None or force:
-                    todo.append(submission)
-                    continue
-                outcomes[submission.student] = known
-                if before[submission.student] != known:
-                    store.save(known)  # it counts again: make it the latest
-            report(0, len(todo))
-            journal.write("run", homework=self.homework.id, todo=len(todo), jobs=jobs)
-            work = self._jobs(todo, store, pool.identity)
-            for done, verdict in enumerate(pool.run(work), start=1):
-                outcome = verdict.outcome or self._held(verdict.job)
-                store.save(outcome)
-                if verdict.outcome is None:
-                    journal.write("held", student=outcome.student, problem=verdict.problem)
-                outcomes[outcome.student] = outcome
-                report(done, len(todo))
-            for submission in todo:
-                if submission.student not in outcomes:
-                    outcomes[submission.student] = self._held(submission)
-            fresh = frozenset(submission.student for submission in todo)
-            return Judged(outcomes, fresh, before, pool.isolation)
+            known = {} if force else _counting(store, open_ones, pool.identity, before)
+            todo = [s for s in open_ones if s.student not in known]
+            if todo:
+                self._check_reference(store, pool)
+            outcomes |= known | self._judge(store, pool, todo, progress)
+            return Judged(outcomes, frozenset(s.student for s in todo), before, pool.isolation)
+
+    def _judge(
+        self, store: Store, pool: Pool, todo: Sequence[Submission], progress: Progress | None
+    ) -> dict[str, Outcome]:
+        report = progress or (lambda done, total: None)
+        journal = Journal.open(self.course)
+        journal.write("run", homework=self.homework.id, todo=len(todo))
+        report(0, len(todo))
+        outcomes = {submission.student: self._held(submission) for submission in todo}
+        work = self._jobs(todo, store, pool.identity)
+        for done, verdict in enumerate(pool.run(work), start=1):
+            outcome = verdict.outcome or self._held(verdict.job)
+            store.save(outcome)
+            if verdict.outcome is None:
+                journal.write("held", student=outcome.student, problem=verdict.problem)
+            outcomes[outcome.student] = outcome
+            report(done, len(todo))
+        return outcomes
+
+    def _check_reference(self, store: Store, pool: Pool) -> None:
+        """Judge the solved notebook first: a broken engine or suite must not grade a class."""
+        path = self.course.root / "solutions" / self.homework.id / f"{self.homework.id}.ipynb"
+        reference = look(REFERENCE, path)
+        if reference.problem is not None:
+            raise CourseError(f"{path}: {reference.problem}; run: kit build {self.homework.id}")
+        if store.find(REFERENCE, reference.sha256, pool.identity) is not None:
+            return
+        verdict = next(pool.run(self._jobs([reference], store, pool.identity)))
+        if verdict.outcome is None:
+            raise CourseError(f"the solved notebook cannot be judged: {verdict.problem}")
+        lost = [test for test in verdict.outcome.tests if test.state is not State.PASSED]
+        if lost:
+            raise CourseError(
+                f"the solved notebook fails {len(lost)} of {len(verdict.outcome.tests)} hidden "
+                f"tests (first: {lost[0].test}, {lost[0].state}), so nobody was graded: engine, "
+                f"suite and notebook disagree; run: kit suite verify {self.homework.id}"
+            )
+        store.save(verdict.outcome)
 
     def _settings(self) -> PoolSettings:
         log = self.course.private(self.course.kit) / "judge.log"
@@ -161,6 +181,23 @@ class Grader:
     def _held(self, job: Job | Submission) -> Outcome:
         reason = "the grader could not judge this submission; your instructor will look at it"
         return uniform_outcome(self.homework, job.student, job.sha256, State.GRADER_ERROR, reason)
+
+
+def _counting(
+    store: Store,
+    submissions: Sequence[Submission],
+    identity: Identity,
+    before: Mapping[str, Outcome],
+) -> dict[str, Outcome]:
+    """Outcomes that still count; each is made the latest of its submission."""
+    found = {}
+    for submission in submissions:
+        known = store.find(submission.student, submission.sha256, identity)
+        if known is not None:
+            found[submission.student] = known
+            if before[submission.student] != known:
+                store.save(known)
+    return found
 
 
 def _known(store: Store, submissions: Sequence[Submission]) -> dict[str, Outcome]:

@@ -22,15 +22,15 @@ def class_report(
     isolation: Mapping[str, Any] | None = None,
     remarks: Mapping[str, str] | None = None,
 ) -> str:
-    """Return the page as HTML text. ``feature`` is ready HTML shown before the table.
+    """Return the page as HTML text. ``feature`` is ready HTML shown after the histograms.
 
     ``remarks`` adds a line about a student (plain text, escaped here) to the table.
     """
     body = (
         _header(homework, list(marks.values()))
+        + _table(homework, marks, remarks or {})
         + _histograms(homework, list(marks.values()))
         + feature
-        + _table(homework, marks, remarks or {})
         + _ideas(homework, list(marks.values()))
         + _isolation(isolation or {})
     )
@@ -41,9 +41,8 @@ def _header(homework: Homework, marks: Sequence[Mark]) -> str:
     scores = [mark.earned for mark in marks if mark.earned is not None]
     facts = [
         ("students", f"{len(marks)}"),
-        ("mean", points(round(mean(scores), 1)) if scores else "-"),
+        (f"mean of {points(homework.points)}", points(round(mean(scores), 1)) if scores else "-"),
         ("median", points(median(scores)) if scores else "-"),
-        ("of", points(homework.points)),
         ("full marks", f"{sum(1 for score in scores if score >= homework.points - 1e-9)}"),
         ("held", f"{len(marks) - len(scores)}"),
     ]
@@ -65,8 +64,8 @@ def _histograms(homework: Homework, marks: Sequence[Mark]) -> str:
         scores = [score for score in earned if score is not None]
         average = f"{points(round(mean(scores), 2))}" if scores else "-"
         figures.append(
-            f'<figure><div class="row small"><b>{words(task.title)}</b>'
-            f'<span class="soft">mean {average} / {points(task.points)}</span></div>'
+            f'<figure><div class="small"><b>{words(task.title)}</b></div>'
+            f'<div class="small soft">mean {average} of {points(task.points)}</div>'
             f"{histogram(task.name, scores, task.points)}</figure>"
         )
     return f'<section><h2>Points per task</h2><div class="grid">{"".join(figures)}</div></section>'
@@ -83,9 +82,9 @@ def _table(homework: Homework, marks: Mapping[str, Mark], remarks: Mapping[str, 
     about = "<th>what it is</th>" if remarks else ""
     rows = "".join(_row(name, mark, remarks) for name, mark in marks.items())
     return (
-        "<section><h2>Class</h2><table><thead><tr><th>student</th>"
+        '<section><h2>Class</h2><div class="scroll"><table><thead><tr><th>student</th>'
         f'<th class="num">score</th><th>state</th>{heads}<th class="num">time</th>{about}</tr>'
-        f'</thead><tbody>{rows}</tbody></table><p class="soft small">{legend}</p></section>'
+        f'</thead><tbody>{rows}</tbody></table></div><p class="soft small">{legend}</p></section>'
     )
 
 

@@ -6,8 +6,9 @@ exception text, inputs, expected values, names or sources of hidden tests. Layer
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from nbformat import NotebookNode
 from pygments import highlight
@@ -17,7 +18,7 @@ from pygments.lexers import PythonLexer
 from autograder.authoring.manifest import Homework
 from autograder.grading.marks import BucketMark, Mark, TaskMark
 from autograder.grading.rebuild import clean
-from autograder.outcome import State
+from autograder.outcome import State, TestOutcome
 from autograder.report.page import EXPLAINED, badge, page, points, text, words
 
 __all__ = ["Score", "feedback_page"]
@@ -105,23 +106,30 @@ def _card(task: TaskMark, score: Score, sources: Mapping[str, str]) -> str:
 
 
 def _bucket(bucket: BucketMark) -> str:
-    tests = "".join(
-        f"<div>{badge(test.state)} test {number}</div>" if test.state is State.PASSED else
-        f"<div>{badge(test.state)} test {number} {EXPLAINED[test.state]}{_where(test)}</div>"
-        for number, test in enumerate(bucket.tests, start=1)
-    )  # fmt: skip
     failed = [test.hint for test in bucket.tests if test.state is not State.PASSED and test.hint]
     hints = "".join(f'<div class="hint small">{text(h, 600)}</div>' for h in dict.fromkeys(failed))
     return (
-        f"<tr><td>{words(bucket.name)}</td><td class='small'>{tests}{hints}</td>"
+        f"<tr><td>{words(bucket.name)}</td><td class='small'>{_tests(bucket.tests)}{hints}</td>"
         f'<td class="num">{points(bucket.earned)} / {points(bucket.points)}</td></tr>'
     )
 
 
-def _where(test: object) -> str:
-    name, line = getattr(test, "error_name", None), getattr(test, "line", None)
-    parts = [text(part, 60) for part in (name, line) if part]
-    return f" <span class='soft'>({', '.join(parts)})</span>" if parts else ""
+def _tests(tests: Sequence[TestOutcome]) -> str:
+    """One line for each run of tests that ended alike, numbered from 1."""
+    lines = []
+    for ending, run in groupby(enumerate(tests, start=1), key=lambda pair: _ending(pair[1])):
+        numbers = [number for number, _ in run]
+        which = f"test {numbers[0]}" if len(numbers) == 1 else f"tests {numbers[0]}–{numbers[-1]}"
+        lines.append(f'<div class="test">{ending[0]} {which} {ending[1]}</div>')
+    return "".join(lines)
+
+
+def _ending(test: TestOutcome) -> tuple[str, str]:
+    """Badge and explanation of one test; only allow-listed names and places, no student text."""
+    plain = test.state in (State.PASSED, State.NOT_IMPLEMENTED)
+    parts = [text(part, 60) for part in (test.error_name, test.line) if part and not plain]
+    where = f" <span class='soft'>({', '.join(parts)})</span>" if parts else ""
+    return badge(test.state), "" if plain else f"{EXPLAINED[test.state]}{where}"
 
 
 def _code(source: str) -> str:

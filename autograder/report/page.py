@@ -67,8 +67,12 @@ pre { background: #f4f6fa; border: 1px solid var(--line); border-radius: 8px; pa
 .grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)); gap: .8rem; }
 iframe { width: 100%; height: 44rem; border: 1px solid var(--line); border-radius: 10px;
   background: var(--tint); } figure { margin: 0; } svg { max-width: 100%; height: auto; }
+.three > div { display: flex; flex-direction: column; gap: .3rem; }
+.three p { margin: 0; } .three iframe { margin-top: auto; }
+.scroll { max-height: 36rem; overflow: auto; } .scroll thead th { position: sticky; top: 0;
+  background: var(--paper); } .test { margin: .1rem 0; }
 @media (max-width: 60rem) { .three { grid-template-columns: 1fr; } }
-@media print { body { background: #fff; } pre { max-height: none; } }
+@media print { body { background: #fff; } pre, .scroll { max-height: none; } }
 """
 
 

@@ -12,7 +12,7 @@ from autograder.grading.course import Course
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))  # judge processes import fake_judge by name
 
-from small_course import HOMEWORK, MANIFEST, REPOSITORY, Class, skeleton  # noqa: E402
+from small_course import HOMEWORK, MANIFEST, REPOSITORY, Class, skeleton, submission  # noqa: E402
 
 
 @pytest.fixture
@@ -25,6 +25,9 @@ def course(tmp_path, monkeypatch):
     released = root / "assignments" / HOMEWORK / f"{HOMEWORK}.ipynb"
     released.parent.mkdir(parents=True)
     released.write_text(nbformat.writes(skeleton()))
+    solved = root / "solutions" / HOMEWORK / f"{HOMEWORK}.ipynb"
+    solved.parent.mkdir(parents=True)
+    solved.write_bytes(submission())
     config = (REPOSITORY / "nbgrader_config.py").read_text()
     config += '\nc.GradingExporter.judge = "fake_judge:FakeJudge"\nc.GradingExporter.jobs = 1\n'
     (root / "nbgrader_config.py").write_text(config)

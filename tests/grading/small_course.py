@@ -88,4 +88,5 @@ class Class:
 
     def judged(self):
         log = self.course.root / "judged.txt"
-        return log.read_text().split("\n")[:-1] if log.exists() else []
+        lines = log.read_text().split("\n")[:-1] if log.exists() else []
+        return [line for line in lines if not line.startswith("_reference")]

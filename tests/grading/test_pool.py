@@ -116,6 +116,30 @@ def test_an_unknown_judge_is_named(course, homework, students):
         )
 
 
+def test_a_solved_notebook_that_fails_stops_the_run_before_anybody_is_graded(students, grade):
+    students.submit("ann", submission())
+    solved = students.course.root / "solutions" / HOMEWORK / f"{HOMEWORK}.ipynb"
+    solved.write_bytes(submission(mul="LAX PASS"))
+    (students.course.root / "suite.txt").write_text("strict mul_adjoint")
+    with pytest.raises(CourseError, match=r"fails 4 of 8 hidden tests .* nobody was graded"):
+        grade()
+    assert students.judged() == []
+    solved.write_bytes(submission())
+    assert grade()[1] == {"ann": 12.5}
+    solved.unlink()
+    with pytest.raises(CourseError, match="no such file"):
+        grade(force=True)
+
+
+def test_the_solved_notebook_is_judged_once(students, grade):
+    students.submit("ann", submission())
+    grade()
+    students.submit("bob", submission())
+    grade()
+    log = (students.course.root / "judged.txt").read_text()
+    assert log.count("_reference") == 1
+
+
 def test_unreadable_submissions_get_zero_and_a_reason_without_a_judge(students, grade):
     students.submit("corrupt", b"{broken")
     path = students.submit("link", b"x")
