@@ -45,6 +45,7 @@ def test_an_op_is_exported_under_its_name(op: Op) -> None:
 @each_op
 def test_a_row_explains_itself(op: Op) -> None:
     assert op.doc.endswith(".")
+    assert all(attribute.doc for attribute in op.attributes.values())
     for position, output in (*op.inplace, *op.aliases):
         assert position < len(op.inputs) and output == 0
     assert all(position < len(op.inputs) for position in op.shape_only | op.mutates)

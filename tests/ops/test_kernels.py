@@ -335,3 +335,26 @@ def test_the_template_computes_what_the_kernel_computes(op: Any, cases: Any) -> 
         assert_same(result, computed(TORCH, case), TORCH)
 
     check()
+
+
+@each_op
+def test_the_scalar_expression_is_what_the_kernel_computes(op: Any, cases: Any) -> None:
+    if op.expr is None or op.name == "cast":  # a fused kernel converts to the dtype of the result
+        return
+
+    @quick
+    @given(cases(op))
+    def check(case: Any) -> None:
+        shaped = np.broadcast_arrays(*case.inputs)
+        expected = NUMPY.to_numpy(computed(NUMPY, case))
+        for index in np.ndindex(expected.shape):
+            values = dict(zip(op.inputs, (array[index] for array in shaped), strict=True))
+            with np.errstate(all="ignore"):
+                got = eval(
+                    op.expr,
+                    {"exp": np.exp, "log": np.log, "sqrt": np.sqrt, "tanh": np.tanh},
+                    values,
+                )
+            assert_close(np.asarray(got), expected[index], case.out_dtype)
+
+    check()

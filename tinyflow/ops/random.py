@@ -33,7 +33,7 @@ normal = Op(
     attributes={
         "shape": _SHAPE,
         "stdev": Attribute("float", 1.0, "standard deviation"),
-        "mean": Attribute("float", 0.0),
+        "mean": Attribute("float", 0.0, "expectation"),
         "dtype": _DTYPE,
         "seed": _SEED,
     },
@@ -48,8 +48,8 @@ uniform = Op(
     inputs=(),
     attributes={
         "shape": _SHAPE,
-        "low": Attribute("float", 0.0),
-        "high": Attribute("float", 1.0),
+        "low": Attribute("float", 0.0, "lower bound"),
+        "high": Attribute("float", 1.0, "upper bound, up to rounding"),
         "dtype": _DTYPE,
         "seed": _SEED,
     },
