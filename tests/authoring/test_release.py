@@ -14,10 +14,11 @@ import pytest
 from nbclient import NotebookClient
 
 from autograder.authoring.build import build, solved_notebook
-from autograder.authoring.leak import LeakError
+from autograder.authoring.leak import LeakError, collect_secrets
 from autograder.authoring.manifest import load_homework
 from autograder.authoring.release import (
     ReleaseError,
+    refuse_leaks,
     refuse_open_predecessors,
     release,
     released_files,
@@ -102,11 +103,20 @@ def test_requirements_are_pinned_and_a_missing_pin_is_named():
 
 
 @pytest.fixture(scope="module")
-def student(tmp_path_factory):
+def real():
+    """The archive of the real homework."""
+    return pack(released_files(REPO, load_homework(REPO, "hw2_autodiff")))
+
+
+def test_the_real_release_gives_nothing_away(real):
+    refuse_leaks(real, collect_secrets(load_homework(REPO, "hw2_autodiff"), REPO))
+
+
+@pytest.fixture(scope="module")
+def student(real, tmp_path_factory):
     """Folder of a student who unpacked the real release and installed its wheel, nothing else."""
     folder = tmp_path_factory.mktemp("student")
-    archive = pack(released_files(REPO, load_homework(REPO, "hw2_autodiff")))
-    (folder / "release.zip").write_bytes(archive)
+    (folder / "release.zip").write_bytes(real)
     with zipfile.ZipFile(folder / "release.zip") as opened:
         opened.extractall(folder)
     home = folder / "hw2_autodiff"
