@@ -220,7 +220,10 @@ def verify(
     from autograder.authoring.verify import verify as run
 
     course, found = _open(homework)
-    run(course.root, found.id, seeds)
+    result = run(course.root, found.id, seeds)
+    _console.print(result)
+    if not result.ok:
+        raise typer.Exit(1)
 
 
 @app.command()
