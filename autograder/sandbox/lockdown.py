@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from autograder.sandbox.fallback import Protections
-from autograder.sandbox.landlock import READ_FILE, READ_WRITE, landlock_abi, restrict_files
+from autograder.sandbox.landlock import READ_FILE, READ_WRITE, restrict_files
 from autograder.sandbox.limits import Limits
 from autograder.sandbox.seccomp import restrict_syscalls
 
@@ -80,7 +80,6 @@ def lock(
     return {
         "uid": os.getuid(),
         "landlock_abi": abi,
-        "landlock_offered": landlock_abi() if opens and not abi else abi,
         "seccomp": bool(rules),
         "opens_files": opens,
     }
@@ -88,9 +87,15 @@ def lock(
 
 def become_user(uid: int) -> None:
     """Give up root for ``uid``, a user that owns nothing; raises OSError if that cannot be."""
-    os.setgroups([])
-    os.setresgid(uid, uid, uid)
-    os.setresuid(uid, uid, uid)
+    try:
+        os.setgroups([])
+        os.setresgid(uid, uid, uid)
+        os.setresuid(uid, uid, uid)
+    except OSError as error:
+        advice = "run the grader as an ordinary user, or in a container that may change user"
+        raise OSError(
+            error.errno, f"cannot become user {uid} ({error.strerror}); {advice}"
+        ) from None
 
 
 def die_with_parent(parent: int) -> None:
