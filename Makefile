@@ -1,4 +1,4 @@
-# make demo · make test · make bench · make docs: each creates .venv itself.
+# make demo · make test · make bench: each creates .venv itself.
 PYTHON ?= python3
 N ?= 36
 BIN := .venv/bin
