@@ -6,7 +6,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
 __all__ = ["progress"]
 
@@ -16,7 +23,7 @@ def progress(console: Console) -> Iterator[Callable[[str, int, int], None]]:
     """Show phases as they come; yields ``step(phase, done, total)``."""
     columns = (TextColumn("{task.description:>10}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeElapsedColumn(), console=console) as bars:
-        rows = {"judging": bars.add_task("judging", total=None)}
+        rows: dict[str, TaskID] = {}
 
         def step(phase: str, done: int, total: int) -> None:
             if phase not in rows:
