@@ -20,6 +20,7 @@ import autograder
 from autograder.sandbox import Sandbox, SandboxError, Worker
 from autograder.sandbox.doctor import Finding, doctor, findings
 from autograder.sandbox.fallback import Protections, isolation_grade, require_isolation
+from autograder.sandbox.lockdown import become_user
 
 Load = Callable[..., Worker]
 HONEST = """
@@ -162,11 +163,13 @@ ORDINARY = """
 import json, os, sys
 from pathlib import Path
 from autograder.sandbox import Sandbox
-cell = {"cell_type": "code", "metadata": {}, "source": "import os\\ndef f(): return os.getuid()"}
+code = "import os, resource as r\\ndef f(): return [os.getuid(), r.getrlimit(r.RLIMIT_NPROC)[0]]"
+cell = {"cell_type": "code", "metadata": {}, "source": code}
 with Sandbox(Path(sys.argv[1])) as sandbox:
     worker = sandbox.worker()
     worker.load(json.dumps({"cells": [cell], "nbformat": 4}).encode(), None)
-    uid = worker.call("f")
+    uid, processes = worker.call("f")
+    assert processes != 256, "this limit counts all that the user runs, not only the worker"
     runner = sandbox.runner()
     from tinyflow import ops
     from tinyflow.ir import Graph
@@ -188,6 +191,17 @@ def test_an_ordinary_user_gets_kernel_isolation(engine: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == ["kernel", uid, uid, 3.0]
+
+
+def test_a_user_that_cannot_be_changed_is_told_with_advice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(groups: list[int]) -> None:
+        raise OSError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "setgroups", refuse)
+    with pytest.raises(OSError, match="cannot become user 61200.*as an ordinary user"):
+        become_user(61_200)
 
 
 def _become(uid: int) -> None:
