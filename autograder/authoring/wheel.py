@@ -76,15 +76,20 @@ def build_wheel(homework: Homework, root: Path, out_dir: Path) -> Path:
     version = f"{project['version']}+{_short(homework)}"
     info = f"{PACKAGE}-{version}.dist-info"
     metadata = [
-        ("Metadata-Version", "2.1"),
+        ("Metadata-Version", "2.4"),
         ("Name", PACKAGE),
         ("Version", version),
         ("Summary", f"The engine of {homework.id}: {homework.title}"),
-        ("License", project["license"]),
+        ("License-Expression", project["license"]),
+        ("License-File", "LICENSE"),
         ("Requires-Python", project["requires-python"]),
         *(("Requires-Dist", requirement) for requirement in project["dependencies"]),
     ]
     files = dict(strip_engine(homework, root).files)
+    scripts = {k: v for k, v in project.get("scripts", {}).items() if v.startswith(f"{PACKAGE}.")}
+    commands = "".join(f"{name} = {target}\n" for name, target in scripts.items())
+    files[f"{info}/entry_points.txt"] = f"[console_scripts]\n{commands}".encode()
+    files[f"{info}/licenses/LICENSE"] = (root / "LICENSE").read_bytes()
     files[f"{info}/METADATA"] = "".join(f"{k}: {v}\n" for k, v in metadata).encode()
     files[f"{info}/WHEEL"] = (
         b"Wheel-Version: 1.0\nGenerator: kit\nRoot-Is-Purelib: true\nTag: py3-none-any\n"

@@ -148,7 +148,7 @@ def course(tmp_path):
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content, encoding="utf-8")
-    for name in ("pyproject.toml", "constraints.txt"):
+    for name in ("pyproject.toml", "constraints.txt", "LICENSE"):
         shutil.copy(REPO / name, root / name)
     return root
 

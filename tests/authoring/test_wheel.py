@@ -51,8 +51,10 @@ def test_the_wheel_declares_what_the_engine_needs(course, tmp_path):
     with zipfile.ZipFile(wheel) as archive:
         metadata = archive.read("tinyflow-0.1.0+hw2.dist-info/METADATA").decode()
         record = archive.read("tinyflow-0.1.0+hw2.dist-info/RECORD").decode()
+        commands = archive.read("tinyflow-0.1.0+hw2.dist-info/entry_points.txt").decode()
     assert "Requires-Dist: torch==2.13.0" in metadata and "Version: 0.1.0+hw2" in metadata
-    assert len(record.splitlines()) == 7
+    assert len(record.splitlines()) == 9
+    assert commands == "[console_scripts]\ntinyflow = tinyflow.cli:main\n"
 
 
 def test_a_link_in_the_engine_is_refused(course):
