@@ -37,6 +37,7 @@ class Node:
     after: tuple[Node, ...] = ()
     device: Device | None = None
     source: str | None = None
+    _outputs: tuple[Value, ...] | None = field(default=None, init=False)
 
     @property
     def is_leaf(self) -> bool:
@@ -45,8 +46,12 @@ class Node:
 
     @property
     def outputs(self) -> tuple[Value, ...]:
-        """All results of this node, in order."""
-        return tuple(Value(self, i) for i in range(self.op.output_count(self.attrs)))
+        """All results of this node, in order; always the same objects, so look-ups are quick."""
+        if self._outputs is None:
+            made = tuple(Value(self, i) for i in range(self.op.output_count(self.attrs)))
+            object.__setattr__(self, "_outputs", made)
+            return made
+        return self._outputs
 
     def with_inputs(self, inputs: tuple[Value, ...], after: tuple[Node, ...] | None = None) -> Node:
         """The same application on other inputs (itself, if nothing changed)."""
@@ -75,6 +80,9 @@ class Value:
     node: Node
     index: int = 0
     version: int = field(default=0, compare=False)
+
+    def __hash__(self) -> int:
+        return hash(self.node) + self.index  # the generated one builds a tuple for each look-up
 
     def __repr__(self) -> str:
         index = f":{self.index}" if self.index else ""
