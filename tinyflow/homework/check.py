@@ -134,6 +134,9 @@ def _summary(task: str, results: list[_Result]) -> str:
     if all(result.missing for result in results):
         return f"{task}: not written yet; {len(results)} public tests are waiting for it"
     lines = [f"{task}: {passed} of {len(results)} public tests pass"]
+    if len({result.failure for result in results}) == 1 < len(results) and not passed:
+        lines[0] += ", all for the same reason:"
+        return "\n".join([*lines, _indent(results[0].failure, 8)])
     for result in results:
         lines.append(f"  {'FAIL' if result.failure else 'ok':4}  {result.title}")
         if result.failure:
@@ -152,7 +155,7 @@ def _title(item: pytest.Item) -> str:
 
 def _explain(error: BaseException) -> str:
     """Message of a failed test: what the test says, or the student's error and its line."""
-    message = str(error).strip()
+    message = str(error).partition("\nassert ")[0].strip()  # pytest adds the comparison; no news
     if isinstance(error, NotImplementedError):
         message = message or "not written yet: the line that raises NotImplementedError is there"
     elif not isinstance(error, AssertionError) and type(error).__name__ != "Failed":
