@@ -115,6 +115,7 @@ class SuitePlugin:
         """Give each test module a fresh worker, or modules of one ``WORKER`` name the same."""
         group = getattr(getattr(item, "module", None), "WORKER", item.path.stem)
         self.student_proxy.begin(_mark(item).args[0], group)
+        self.graph_runner.begin(_mark(item).args[0])
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_makereport(

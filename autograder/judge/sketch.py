@@ -23,6 +23,7 @@ _FORWARD: Mapping[str, Callable[..., Any]] = {
     "exp": lambda xp, a: xp.exp(a),
     "div": lambda xp, a, b: a / b,
 }
+MAX_DEGREE = 4
 _SAFE = ("add", "sub", "mul", "neg", "tanh")  # stay of moderate size however they are combined
 
 
@@ -80,20 +81,27 @@ class Sketch:
 
 
 def random_sketch(rng: np.random.Generator, inputs: int, steps: int) -> Sketch:
-    """Random steps in which every input and every step reaches the last one."""
-    unread = list(range(inputs))
+    """Random steps in which every input and every step reaches the last one.
+
+    No value is a polynomial of high degree, so that the oracles stay accurate.
+    """
+    unread, degrees = list(range(inputs)), [1] * inputs
     taken: list[tuple[Any, ...]] = []
     while len(taken) < steps or len(unread) > 1:
         late = len(taken) >= steps
         name = "add" if late else str(rng.choice(_SAFE))
-        count = inputs + len(taken)
         first = unread.pop(int(rng.integers(len(unread))))
         if name in ("neg", "tanh"):
             taken.append((name, first))
+            degrees.append(1 if name == "tanh" else degrees[first])
         else:
-            second = unread.pop() if late else int(rng.integers(count))
+            second = unread.pop() if late else int(rng.integers(len(degrees)))
             unread = [index for index in unread if index != second]
+            if name == "mul" and degrees[first] + degrees[second] > MAX_DEGREE:
+                name = "sub"
             pair = (first, second) if rng.random() < 0.5 else (second, first)
             taken.append((name, *pair))
-        unread.append(count)
+            combine = sum if name == "mul" else max
+            degrees.append(combine([degrees[first], degrees[second]]))
+        unread.append(len(degrees) - 1)
     return Sketch(inputs, tuple(taken))

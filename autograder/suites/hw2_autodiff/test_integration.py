@@ -115,12 +115,17 @@ def test_training_step_lowers_the_loss(student, runner, rng, homework):
     (given_x, *xs, given), feeds = leaves(x, *weights, labels)
     loss = network_graph(given_x, *xs, given, (n, m), 1)
     built = differentiate(student, homework, Graph((loss,)), xs)
-    losses = []
+    losses, rate = [], 0.1
     for _ in range(12):
         *slopes, value = runner.run(Graph((*built.outputs, loss)), feeds)
         losses.append(float(value))
         for leaf, array in zip(xs, slopes):
             check.close(array, array, "a gradient of training")
-            feeds[leaf] = feeds[leaf] - 0.1 * array
+            feeds[leaf] = feeds[leaf] - rate * array
+    # weights that merely shrink lower the loss as well: look at the last slopes
+    last = [feeds[leaf] + rate * array for leaf, array in zip(xs, slopes)]
+    _, *expected = derivatives(network(labels, 1), [x, *last])
+    for got, want in zip(slopes, expected):
+        check.close(got, want)
     if not (np.isfinite(losses).all() and losses[-1] < losses[0]):
         check.fail("losses of 12 steps", losses, "a falling sequence")
