@@ -35,7 +35,7 @@ MANY = 2_000  # intervals above which the quadratic strategy is left out
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A storage of ``size_bytes`` > 0 that is live from step ``start`` to step ``end``, both included.
+    """A storage of ``size_bytes`` > 0, live from step ``start`` to step ``end``, both included.
 
     ``values`` are the owners that share it: one, or a chain of in-place results.
     """
