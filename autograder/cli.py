@@ -241,9 +241,15 @@ def demo(
     require_isolation: Isolation = "kernel",
 ) -> None:
     """Build, release, collect, grade a simulated class, and write report.html."""
-    from autograder.demo.show import show
+    import shutil
 
-    show(_course().root, students, jobs, require_isolation, _console)
+    from autograder.demo.show import show
+    from autograder.grading.run import Options
+
+    root = _course().root
+    work = root / ".demo" / f"class-of-{students}"
+    show(root, work, students, Options("*", jobs, False, require_isolation), _console)
+    shutil.copyfile(work / "report.html", root / "report.html")
 
 
 def main() -> None:

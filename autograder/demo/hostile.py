@@ -1,9 +1,9 @@
-"""Read the corpus of hostile notebooks, and choose some for the demonstration. Layer: demonstration.
+"""Read the corpus of hostile notebooks and choose some to show. Layer: demonstration.
 
-A file ``tests/hostile/notebooks/<group>/<id>.py`` is one notebook in the form of the bank. Its block
-says what it tries (``title``), which tasks it answers rightly (``has``), which of these it ruins
-itself (``spoils``), and with ``[cell.<id>]`` how a cell of the notebook file is forged. Its first
-code, and cells of unknown id, stand at the end of the notebook.
+A file ``tests/hostile/notebooks/<group>/<name>.py`` is one notebook in the form of the bank. Its
+block says what it tries (``title``), which tasks it answers rightly (``has``), which of these it
+ruins itself (``spoils``), and with ``[cell.<id>]`` how a cell of the notebook file is forged. Its
+first code, and cells of unknown id, stand at the end of the notebook.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _SHOWN = {
     ),
     "kills the judge, crashes its process": (
         "judge/kills_the_judge",
-        "exits/segfault",
         "exits/strange_exceptions",
+        "exits/segfault",
     ),
     "process, network, disk, memory and endless-loop bombs": (
         "bombs/processes",

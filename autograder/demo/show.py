@@ -35,17 +35,20 @@ __all__ = ["show"]
 _HOMEWORK = "hw2_autodiff"
 _CONFIG = """\
 c = get_config()  # the course's own configuration, for the class of the demonstration
-load_subconfig("../../nbgrader_config.py")
-c.CourseDirectory.source_directory = "../../solutions"
-c.CourseDirectory.release_directory = "../../assignments"
+load_subconfig({root!r} + "/nbgrader_config.py")
+c.CourseDirectory.source_directory = {root!r} + "/solutions"
+c.CourseDirectory.release_directory = {root!r} + "/assignments"
 """
 
 
-def show(root: Path, count: int, jobs: int, require: str, console: Console) -> GradedClass:
-    """Run the demonstration with ``count`` students and write ``report.html`` into ``root``."""
+def show(root: Path, work: Path, count: int, options: Options, console: Console) -> GradedClass:
+    """Run the demonstration with ``count`` students in ``work``, a folder inside ``root``.
+
+    Writes the page of the class to ``work/report.html``.
+    """
     began_s = time.monotonic()
     homework = load_homework(root, _HOMEWORK)
-    course = _course(root, count)
+    course = _course(root, work)
     with _step(console, "build and release"):
         build(root, homework.id)
         archive = pack(released_files(root, homework))
@@ -62,22 +65,22 @@ def show(root: Path, count: int, jobs: int, require: str, console: Console) -> G
     for left in found.unplaced:
         console.print(plain(f"  not placed: {left.source}: {left.reason}", 200, "yellow"))
     with progress(console) as step:
-        result = grade_class(course, homework, Options("*", jobs, False, require), step)
+        result = grade_class(course, homework, options, step)
     with _step(console, "feedback pages and report"):
         write_feedback(course, homework)
         (course.work / "marks.csv").write_text(marks_csv(result.marks), encoding="utf-8")
         page = demo_page(course, homework, pupils, result)
-        (root / "report.html").write_text(page, encoding="utf-8")
+        (work / "report.html").write_text(page, encoding="utf-8")
     console.print(mark_table(result.marks))
     console.print(isolation_table(result.isolation))
     _summary(console, course, homework, pupils, result, time.monotonic() - began_s)
     return result
 
 
-def _course(root: Path, count: int) -> Course:
-    work = root / ".demo" / f"class-of-{count}"
+def _course(root: Path, work: Path) -> Course:
     work.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (work / "nbgrader_config.py").write_text(_CONFIG, encoding="utf-8")
+    config = _CONFIG.format(root=str(root))
+    (work / "nbgrader_config.py").write_text(config, encoding="utf-8")
     return Course(root=root, work=work)
 
 
