@@ -100,7 +100,7 @@ def read_cells(path: Path) -> tuple[dict[str, Any], str, dict[str, str]]:
     try:
         facts = tomllib.loads(re.sub(r"^# ", "", header[1], flags=re.M))
     except tomllib.TOMLDecodeError as error:
-        raise BankError(f"{path}: the block is not TOML: {error}") from error
+        raise BankError(f"{path}: the block needs title and task as TOML: {error}") from error
     first, *rest = _CELL.split(text[header.end() :])
     cells = {name: source.strip("\n") + "\n" for name, source in zip(rest[::2], rest[1::2])}
     return facts, first.strip("\n") + "\n" if first.strip() else "", cells

@@ -88,6 +88,11 @@ class CallbackWire(Extension):
     def __init__(self) -> None:
         self._callbacks: list[Callback] = []
 
+    @property
+    def given(self) -> int:
+        """How many functions of the judge the worker was given."""
+        return len(self._callbacks)
+
     def call(self, number: object, args: object, kwargs: object) -> object:
         """Do what the worker asks; raises Malformed if there is no such callback."""
         if type(number) is not int or not 0 <= number < len(self._callbacks):

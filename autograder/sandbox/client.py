@@ -205,6 +205,11 @@ class Worker:
         """The first part of what it printed; text the student controls."""
         return self._channel.printed.decode("utf-8", "replace")
 
+    @property
+    def given(self) -> int:
+        """How many functions of the judge it was given: it may have learnt from their answers."""
+        return self._callbacks.given
+
     def made(self, node: Node) -> bool:
         """True if ``node`` was made in the worker; false for the judge's own nodes."""
         return node in self._graphs.made
@@ -269,7 +274,10 @@ class Worker:
             "variables": variables or {},
             "key": list(key),
         }
-        reply: Any = self._request(body, self.limits.call_s if timeout is None else timeout)
+        try:
+            reply: Any = self._request(body, self.limits.call_s if timeout is None else timeout)
+        except WireError as error:  # it came in parts, and is too much for one message
+            raise Malformed(f"the graph cannot be passed on: {error}") from None
         if not _is_run(reply):
             raise self._finish(Malformed("a runner must answer with arrays and variables"))
         if variables is not None:
@@ -329,6 +337,8 @@ class Worker:
                 self._channel.send(Kind.ANSWER, nonce, answer, deadline)
             except TinyflowError as error:
                 self._channel.send(Kind.REFUSAL, nonce, str(error)[:1000], deadline)
+            except WireError as error:
+                raise Malformed(f"the given function built too much: {error}") from None
             except _WRONG_ARGUMENTS as error:
                 text = f"the given function cannot take these arguments ({type(error).__name__})"
                 self._channel.send(Kind.REFUSAL, nonce, text, deadline)

@@ -23,6 +23,7 @@ class FakeWorker:
 
     def __init__(self, log: list[FakeWorker] | None = None, fault: StudentFault | None = None):
         self.alive, self.output, self.names, self.fault = True, "", {}, fault
+        self.given = 0
         if log is not None:
             log.append(self)
 

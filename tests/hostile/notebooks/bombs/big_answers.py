@@ -1,0 +1,36 @@
+# /// variant
+# title = "answers that are too large, too deep or without end"
+# has = ["div_adjoint"]
+# states = { mul_adjoint = ["malformed"], relu_adjoint = ["malformed"], tanh_adjoint = ["malformed"] }
+# all = true
+# ///
+import numpy
+
+
+def mul_adjoint(node, dy):
+    return ["x" * (1 << 20)] * 20
+
+
+def relu_adjoint(node, dy):
+    return numpy.zeros(80 << 20, numpy.uint8)
+
+
+def tanh_adjoint(node, dy):
+    answer = []
+    answer.append(answer)
+    return answer
+
+
+def accumulate(contributions):
+    answer = ()
+    for _ in range(100_000):
+        answer = (answer,)
+    return answer
+
+
+def gradient(graph, xs, grad_ys=None, adjoints=None, accumulate=None):
+    return 10**5000
+
+
+def pow_adjoint(node, dy):
+    return {(i, i) for i in range(20_000)}

@@ -1,0 +1,9 @@
+# /// variant
+# title = "a cell that never ends"
+# has = ["mul_adjoint"]
+# spoils = ["mul_adjoint"]
+# states = { mul_adjoint = ["timeout"] }
+# limits = { load_s = 1.0 }
+# ///
+while True:
+    pass
