@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -370,15 +371,19 @@ def _sparse_loss(
     return loss if out is None else out.copy_(loss)
 
 
+@lru_cache(maxsize=64)
+def _minus_ones(count: int, dtype: torch.dtype) -> Tensor:
+    return torch.full((), -1.0, dtype=dtype).expand(count, 1)
+
+
 def _sparse_grad(
     dy: Tensor, logits: Tensor, labels: Tensor, normalised: bool = False, out: Out = None
 ) -> Tensor:
     """(p - onehot) * dy / n. Scatter checks the range of the labels; nll_loss_backward does not."""
     index = _checked(labels, logits.shape[1])
     p = torch.exp(logits, out=out) if normalised else _softmax(logits, 1, out=out)
-    minus = torch.full((), -1.0, dtype=p.dtype).expand(len(index), 1)
     try:
-        p.scatter_add_(1, index.unsqueeze(1), minus)
+        p.scatter_add_(1, index.unsqueeze(1), _minus_ones(len(index), p.dtype))
     except RuntimeError:
         _refuse(labels, logits.shape[1])
         raise

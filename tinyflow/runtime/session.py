@@ -73,6 +73,7 @@ class Session:
         self._ready: set[str] = set()  # variables that have a content
         self._cache: OrderedDict[object, _Compiled] = OrderedDict()
         self._last: _Compiled | None = None
+        self._last_key: object = None
         self._lock = threading.Lock()
 
     def run_values(self, fetches: Sequence[Value], feeds: Mapping[Value, Any]) -> list[Any]:
@@ -84,7 +85,6 @@ class Session:
         arrays = [_feed(value, array) for value, array in feeds.items()]
         with self._lock:
             compiled = self._compiled(tuple(fetches), tuple(feeds), arrays)
-            self._last = compiled
             self._check_ready(compiled)
             self.run_count += 1
             results = self._execute(compiled, arrays)
@@ -95,6 +95,8 @@ class Session:
         self, fetches: tuple[Value, ...], feeds: tuple[Value, ...], arrays: list[Array]
     ) -> _Compiled:
         key = (fetches, feeds, tuple([(array.shape, array.dtype) for array in arrays]))
+        if self._last is not None and key == self._last_key:  # no hashing, mostly identities
+            return self._last
         compiled = self._cache.get(key)
         if compiled is None:
             compiled = self._cache[key] = self._compile(fetches, feeds, arrays)
@@ -102,6 +104,7 @@ class Session:
                 self._cache.popitem(last=False)
         else:
             self._cache.move_to_end(key)
+        self._last, self._last_key = compiled, key
         return compiled
 
     def _compile(

@@ -46,6 +46,7 @@ class Session(Runner):
     def close(self) -> None:
         """Drop programs and variables."""
         self._cache.clear()
+        self._last, self._last_key = None, None
         self._storage.clear()
         self._ready.clear()
 
