@@ -1,4 +1,4 @@
-"""Landlock through ctypes: what the process may open from now on. Layer: sandbox.
+"""Landlock through libc: what the process may open from now on. Layer: sandbox.
 
 Needs no root and no namespaces. Source: Documentation/userspace-api/landlock.rst of Linux; the
 system call numbers are the same on x86_64 and aarch64.
@@ -6,16 +6,18 @@ system call numbers are the same on x86_64 and aarch64.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import platform
 import struct
 import sys
 from collections.abc import Iterable
 
+from autograder.sandbox.libc import libc
+
 __all__ = ["READ", "READ_DIR", "READ_FILE", "READ_WRITE", "landlock_abi", "restrict_files"]
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
+_ASK_VERSION, _PATH_BENEATH = 1, 1
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 _TRUNCATE, _IOCTL_DEV = 1 << 14, 1 << 15
 _FILE_RIGHTS = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEV
@@ -32,35 +34,29 @@ def landlock_abi() -> int:
     """Version of Landlock that the kernel offers, 0 if none."""
     if sys.platform != "linux" or platform.machine() not in ("x86_64", "aarch64"):
         return 0
-    libc = ctypes.CDLL(None, use_errno=True)
-    version = libc.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(1))
-    return max(0, int(version))
+    try:
+        return libc("syscall", _CREATE_RULESET, 0, 0, _ASK_VERSION)
+    except OSError:
+        return 0
 
 
-def restrict_files(grants: Iterable[tuple[str, int]]) -> int:
+def restrict_files(abi: int, grants: Iterable[tuple[str, int]]) -> None:
     """Deny every file access but ``grants`` (path, rights), for this process and for good.
 
     TCP, signals and abstract sockets are shut too where the kernel can. Paths that do not exist are
-    passed over. Returns the ABI used; 0 means that nothing was restricted. Raises OSError if the
-    kernel offers Landlock but refuses it. The process must have NO_NEW_PRIVS set.
+    passed over. ``abi`` is the kernel's, not 0. Raises OSError if the kernel offers Landlock but
+    refuses it. The process must have NO_NEW_PRIVS set.
     """
-    abi = landlock_abi()
-    if not abi:
-        return 0
     handled = (1 << _RIGHTS_OF_ABI.get(abi, 16)) - 1
-    attributes = struct.pack(
-        "QQQ", handled, _NET_TCP if abi >= 4 else 0, _SCOPED if abi >= 6 else 0
-    )
-    attributes = attributes[: 8 if abi < 4 else 16 if abi < 6 else 24]
-    size = ctypes.c_size_t(len(attributes))
-    ruleset = _call(_CREATE_RULESET, attributes, size, ctypes.c_uint32(0))
+    words = 1 + (abi >= 4) + (abi >= 6)
+    attributes = struct.pack("QQQ", handled, _NET_TCP, _SCOPED)[: 8 * words]
+    ruleset = libc("syscall", _CREATE_RULESET, attributes, len(attributes), 0)
     try:
         for path, rights in grants:
             _grant(ruleset, path, rights & handled)
-        _call(_RESTRICT_SELF, ctypes.c_int(ruleset), ctypes.c_uint32(0))
+        libc("syscall", _RESTRICT_SELF, ruleset, 0)
     finally:
         os.close(ruleset)
-    return abi
 
 
 def _grant(ruleset: int, path: str, rights: int) -> None:
@@ -72,15 +68,6 @@ def _grant(ruleset: int, path: str, rights: int) -> None:
         if not os.path.isdir(path):
             rights &= _FILE_RIGHTS
         rule = struct.pack("=Qi", rights, handle)
-        _call(_ADD_RULE, ctypes.c_int(ruleset), ctypes.c_int(1), rule, ctypes.c_uint32(0))
+        libc("syscall", _ADD_RULE, ruleset, _PATH_BENEATH, rule, 0)
     finally:
         os.close(handle)
-
-
-def _call(number: int, *arguments: object) -> int:
-    libc = ctypes.CDLL(None, use_errno=True)
-    result = int(libc.syscall(ctypes.c_long(number), *arguments))
-    if result < 0:
-        code = ctypes.get_errno()
-        raise OSError(code, f"landlock system call {number}: {os.strerror(code)}")
-    return result

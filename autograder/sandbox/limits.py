@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
-__all__ = ["Budget", "Limits"]
+__all__ = ["ONE_THREAD", "Budget", "Limits"]
+
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +23,6 @@ class Limits:
     files: int = 64
     output_kept_bytes: int = 64 << 10
     output_most_bytes: int = 32 << 20
-
-    def to_wire(self) -> Mapping[str, float]:
-        """Plain numbers for the zygote."""
-        return asdict(self)
 
 
 class Budget:

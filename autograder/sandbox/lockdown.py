@@ -1,31 +1,34 @@
 """Lock the calling process: user, limits, files, system calls. Layer: sandbox.
 
-Runs in the forked child before it sees a byte of a submission. Pure ctypes: no root, namespaces or
-compiled dependency are needed. Where the grader runs as root, the child first becomes a spare user.
+Runs in the forked child before it sees a byte of a submission. Through libc alone: no root,
+namespaces or compiled dependency are needed. Where the grader runs as root, the child first becomes
+a spare user.
 """
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import os
+import platform
 import resource
 import signal
 import struct
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from autograder.sandbox.fallback import Protections
-from autograder.sandbox.landlock import READ_FILE, READ_WRITE, restrict_files
-from autograder.sandbox.limits import Limits
-from autograder.sandbox.seccomp import restrict_syscalls
+from autograder.sandbox.landlock import READ_FILE, READ_WRITE, landlock_abi, restrict_files
+from autograder.sandbox.libc import libc
+from autograder.sandbox.limits import ONE_THREAD, Limits
+from autograder.sandbox.seccomp import restrict_syscalls, seccomp_program, seccomp_supported
 
 __all__ = ["become_user", "detach", "die_with_parent", "drop_capabilities", "lock", "set_limits"]
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
 _CAPABILITY_VERSION_3 = 0x20080522
-_ENVIRONMENT = {"HOME": "/nonexistent", "PATH": "/nonexistent", "USER": "student"}
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_ENVIRONMENT = {"HOME": "/nonexistent", "PATH": "/nonexistent", "USER": "student", **ONE_THREAD}
 
 
 def detach(connection: int, output: int) -> int:
@@ -38,21 +41,17 @@ def detach(connection: int, output: int) -> int:
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.setsid()
-    connection, output = _above(connection), _above(output)
+    # under numbers that the next lines do not overwrite
+    connection, output = (fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 64) for fd in (connection, output))
     empty = os.open(os.devnull, os.O_RDONLY)
     for source, target in ((empty, 0), (output, 1), (output, 2), (connection, 3)):
         os.dup2(source, target, inheritable=False)
     os.closerange(4, 1 << 20)
     os.environ.clear()
-    os.environ.update(_ENVIRONMENT, **dict.fromkeys(_THREADS, "1"))
+    os.environ.update(_ENVIRONMENT)
     os.chdir("/")
     os.umask(0o077)
     return 3
-
-
-def _above(descriptor: int) -> int:
-    """The same file under a number that ``detach`` does not overwrite."""
-    return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 64)
 
 
 def lock(
@@ -63,7 +62,13 @@ def lock(
     ``uid``: the user to become (None: stay, which is an error for root). Raises OSError if a
     protection that the kernel offers is refused: the worker must then not start.
     """
-    _write_proc("oom_score_adj", "1000")
+    abi = landlock_abi() if protections.landlock else 0
+    opens = protections.opens(abi)
+    program = []  # made now: it is read from a file
+    if protections.seccomp and seccomp_supported():
+        program = seccomp_program(os.getpid(), opens=opens, machine=platform.machine())
+    with suppress(OSError):  # a container may forbid it; the memory limit holds all the same
+        Path("/proc/self/oom_score_adj").write_text("1000")
     parent = os.getppid()
     if uid is not None:
         become_user(uid)
@@ -73,14 +78,15 @@ def lock(
     set_limits(limits, own_user=uid is not None)
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
     drop_capabilities()
-    devices = [("/dev/null", READ_WRITE), ("/dev/urandom", READ_FILE)]
-    abi = restrict_files([*grants, *devices]) if protections.landlock else 0
-    opens = protections.opens(abi)
-    rules = restrict_syscalls(opens=opens) if protections.seccomp else 0
+    if abi:
+        devices = [("/dev/null", READ_WRITE), ("/dev/urandom", READ_FILE)]
+        restrict_files(abi, [*grants, *devices])
+    if program:
+        restrict_syscalls(program)
     return {
         "uid": os.getuid(),
         "landlock_abi": abi,
-        "seccomp": bool(rules),
+        "seccomp": bool(program),
         "opens_files": opens,
     }
 
@@ -108,11 +114,7 @@ def die_with_parent(parent: int) -> None:
 
 def drop_capabilities() -> None:
     """Give up every capability: a container's user may have some without being root."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    header = struct.pack("Ii", _CAPABILITY_VERSION_3, 0)
-    if libc.capset(header, bytes(24)):
-        code = ctypes.get_errno()
-        raise OSError(code, f"capset: {os.strerror(code)}")
+    libc("capset", struct.pack("Ii", _CAPABILITY_VERSION_3, 0), bytes(24))
 
 
 def set_limits(limits: Limits, *, own_user: bool) -> None:
@@ -121,15 +123,14 @@ def set_limits(limits: Limits, *, own_user: bool) -> None:
     The number of threads is limited only for a user of our own: RLIMIT_NPROC counts everything that
     the user runs, and an instructor's desktop must not fail a student's thread.
     """
-    size_bytes = _mapped_bytes() + limits.memory_bytes
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    size_bytes = pages * os.sysconf("SC_PAGE_SIZE") + limits.memory_bytes
+    forbidden = (resource.RLIMIT_FSIZE, resource.RLIMIT_CORE, resource.RLIMIT_MEMLOCK)
     values = {
+        **dict.fromkeys((*forbidden, resource.RLIMIT_MSGQUEUE), (0, 0)),
         resource.RLIMIT_AS: (size_bytes, size_bytes),
         resource.RLIMIT_CPU: (limits.cpu_s, limits.cpu_s + 1),
         resource.RLIMIT_NOFILE: (limits.files, limits.files),
-        resource.RLIMIT_FSIZE: (0, 0),
-        resource.RLIMIT_CORE: (0, 0),
-        resource.RLIMIT_MEMLOCK: (0, 0),
-        resource.RLIMIT_MSGQUEUE: (0, 0),
     }
     if own_user:
         values[resource.RLIMIT_NPROC] = (limits.threads, limits.threads)
@@ -137,21 +138,5 @@ def set_limits(limits: Limits, *, own_user: bool) -> None:
         resource.setrlimit(kind, pair)
 
 
-def _mapped_bytes() -> int:
-    with open("/proc/self/statm", encoding="ascii") as file:
-        return int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-
-
-def _write_proc(name: str, text: str) -> None:
-    try:
-        with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
-            file.write(text)
-    except OSError:
-        return  # a container may forbid it; the memory limit holds all the same
-
-
 def _prctl(option: int, value: int) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(*(ctypes.c_ulong(argument) for argument in (option, value, 0, 0, 0))):
-        code = ctypes.get_errno()
-        raise OSError(code, f"prctl {option}: {os.strerror(code)}")
+    libc("prctl", option, value, 0, 0, 0)

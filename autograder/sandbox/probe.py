@@ -6,7 +6,6 @@ gradebook, other submissions, site-packages), and this reports what happened, at
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import importlib
 import os
@@ -14,7 +13,10 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
+
+from autograder.sandbox.libc import libc
 
 __all__ = ["probe"]
 
@@ -30,27 +32,27 @@ def probe(body: Mapping[str, Any]) -> object:
     """
     judge, granted = int(body["judge_pid"]), str(body["granted"])
     attempts: dict[str, Callable[[], object]] = {
-        f"read {label}": _reader(path) for label, path in body["read"].items()
+        f"read {label}": partial(_open, path, os.O_RDONLY) for label, path in body["read"].items()
     }
     attempts |= {
-        "read the judge's environment": _reader(f"/proc/{judge}/environ"),
-        "write a temporary file": lambda: _write("/tmp/sandbox-probe"),
-        "write in a folder it may read": lambda: _write(f"{granted}.probe"),
-        "empty a file it may read": lambda: os.close(os.open(granted, os.O_RDONLY | os.O_TRUNC)),
-        "change a file it may read": lambda: os.close(os.open(granted, os.O_WRONLY)),
-        "change a file's mode": lambda: os.chmod(granted, 0o777),
-        "remove a file it may read": lambda: os.unlink(granted),
+        "read the judge's environment": partial(_open, f"/proc/{judge}/environ", os.O_RDONLY),
+        "write a temporary file": partial(_write, "/tmp/sandbox-probe"),
+        "write in a folder it may read": partial(_write, f"{granted}.probe"),
+        "empty a file it may read": partial(_open, granted, os.O_RDONLY | os.O_TRUNC),
+        "change a file it may read": partial(_open, granted, os.O_WRONLY),
+        "change a file's mode": partial(os.chmod, granted, 0o777),
+        "remove a file it may read": partial(os.unlink, granted),
         "start a process": _fork,
         "run a program": lambda: subprocess.run([sys.executable, "-V"], check=True),
         "open a socket": lambda: socket.socket().close(),
         "connect to a port": lambda: socket.create_connection(("127.0.0.1", 1), 1),
-        "signal the judge": lambda: os.kill(judge, 0),
-        "signal its parent": lambda: os.kill(os.getppid(), 0),
-        "trace its parent": lambda: _system_call("ptrace", _PTRACE_SEIZE, os.getppid(), 0, 0),
-        "become root": lambda: _system_call("setuid", 0),
+        "signal the judge": partial(os.kill, judge, 0),
+        "signal its parent": partial(os.kill, os.getppid(), 0),
+        "trace its parent": partial(libc, "ptrace", _PTRACE_SEIZE, os.getppid(), 0, 0),
+        "become root": partial(libc, "setuid", 0),
         "make an executable file in memory": lambda: os.close(os.memfd_create("probe")),
     }
-    attempts |= {f"import {name}": _importer(name) for name in _ANSWERS}
+    attempts |= {f"import {name}": partial(importlib.import_module, name) for name in _ANSWERS}
     return {name: _outcome(attempt) for name, attempt in attempts.items()}
 
 
@@ -64,16 +66,12 @@ def _outcome(attempt: Callable[[], object]) -> str:
     return "allowed"
 
 
-def _reader(path: str) -> Callable[[], object]:
-    return lambda: os.close(os.open(path, os.O_RDONLY))
-
-
-def _importer(name: str) -> Callable[[], object]:
-    return lambda: importlib.import_module(name)
+def _open(path: str, flags: int) -> None:
+    os.close(os.open(path, flags, 0o600))
 
 
 def _write(path: str) -> None:
-    os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
+    _open(path, os.O_WRONLY | os.O_CREAT)
     os.unlink(path)
 
 
@@ -82,10 +80,3 @@ def _fork() -> None:
     if pid == 0:
         os._exit(0)
     os.waitpid(pid, 0)
-
-
-def _system_call(name: str, *arguments: int) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    if getattr(libc, name)(*arguments) != 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))

@@ -2,71 +2,68 @@
 
 Threads yes, processes no; signals to itself only; no socket, exec, trace or mode change.
 What is refused on purpose answers EPERM or EACCES, so that Python raises PermissionError; what is
-not named at all answers ENOSYS, so that libc falls back. Source: seccomp(2), bpf(4).
+not named at all answers ENOSYS, so that libc falls back. The table is ``syscalls.txt``; the rules
+on arguments are here. Source: seccomp(2), bpf(4).
 """
 
 from __future__ import annotations
 
 import ctypes
 import errno
-import os
 import platform
 import struct
-import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-from autograder.sandbox.syscalls import AUDIT_ARCH, numbers
+from autograder.sandbox.libc import libc
 
-__all__ = ["restrict_syscalls", "seccomp_program", "seccomp_supported"]
+__all__ = [
+    "AUDIT_ARCH",
+    "restrict_syscalls",
+    "seccomp_program",
+    "seccomp_supported",
+    "system_calls",
+]
 
-_ALLOWED = """
-futex read write mmap munmap brk madvise clock_gettime newfstatat close lseek fstat stat lstat poll
-mprotect rt_sigaction rt_sigprocmask rt_sigreturn pread64 pwrite64 readv writev access pipe select
-sched_yield mremap msync mincore dup dup2 dup3 pause nanosleep getitimer setitimer alarm getpid
-sendfile sendto recvfrom sendmsg recvmsg shutdown getsockopt exit uname flock fsync fdatasync
-ftruncate getdents getdents64 getcwd chdir fchdir readlink readlinkat umask gettimeofday getrlimit
-getrusage sysinfo times getuid getgid geteuid getegid getppid getpgrp getgroups getresuid getresgid
-getpgid getsid capget rt_sigpending rt_sigtimedwait sigaltstack statfs fstatfs sched_getparam
-sched_getscheduler arch_prctl gettid readahead getxattr time sched_getaffinity epoll_create
-epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2 set_tid_address fadvise64 clock_getres
-clock_nanosleep exit_group mbind set_mempolicy get_mempolicy faccessat faccessat2 pselect6 ppoll
-set_robust_list get_robust_list eventfd2 pipe2 getcpu getrandom membarrier statx rseq close_range
-futex_waitv
-"""
-_REFUSED = """
-fork vfork execve execveat ptrace process_vm_readv process_vm_writev mount umount2 chroot reboot
-kexec_load keyctl bpf perf_event_open userfaultfd unshare setns personality setuid setgid setpgid
-setsid chmod fchmod fchmodat chown fchown fchownat utime utimensat setxattr truncate mknod mknodat
-mkdir mkdirat rmdir unlink unlinkat rename renameat renameat2 symlink symlinkat link linkat creat
-setrlimit rt_sigqueueinfo pidfd_send_signal pidfd_open pidfd_getfd io_uring_setup socket connect
-bind listen memfd_create
-"""
+AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}  # in the order of the table's columns
 
-_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN, _AND = 0x20, 0x15, 0x35, 0x45, 0x06, 0x54
+_LOAD, _EQUAL, _AT_LEAST, _RETURN, _AND = 0x20, 0x15, 0x35, 0x06, 0x54
 _ALLOW, _ERRNO, _KILL_PROCESS = 0x7FFF0000, 0x00050000, 0x80000000
-_NUMBER, _ARCH, _FIRST_ARGUMENT = 0, 4, 16  # offsets in struct seccomp_data
+_NUMBER, _ARCH, _ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data
 _X32 = 0x40000000
-_O_ACCMODE_AND_TRUNC, _O_TRUNC = 0x203, 0x200
-_CLONE_THREAD, _CLONE_NEW_ANYTHING = 0x00010000, 0x7E020080
+_ACCESS, _TRUNC = 0x003, 0x200  # of the flags of open
+_THREAD, _NEW_ANYTHING = 0x00010000, 0x7E020080  # of the flags of clone
 _FCNTL = (0, 1, 2, 3, 4, 5, 6, 7, 1030)  # dup, flags, locks; not F_SETOWN, which sends signals
 _IOCTL = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)  # terminal? FIONREAD FIONBIO FIOCLEX
 _PRCTL = (15, 16, 3, 23, 39, 0x53564D41)  # names, and questions about itself
-_AF_UNIX, _SOCK_STREAM = 1, 1
+_AF_UNIX, _SOCK_STREAM, _SOCK_TYPE = 1, 1, 0xF
 _PR_GET_SECCOMP, _PR_SET_SECCOMP, _MODE_FILTER = 21, 22, 2
+_WHOLE_WORD = 0xFFFFFFFF
 
 Instruction = tuple[int, int, int, int]  # code, jump if true, jump if false, operand
+Condition = tuple[int, int, Sequence[int]]  # word of the arguments (two each), mask, allowed values
 
 
 def seccomp_supported() -> bool:
-    """True if this machine has a table and the kernel knows seccomp."""
-    if sys.platform != "linux" or platform.machine() not in AUDIT_ARCH:
+    """True if the table has this machine and the kernel knows seccomp."""
+    try:
+        return platform.machine() in AUDIT_ARCH and libc("prctl", _PR_GET_SECCOMP, 0, 0, 0, 0) >= 0
+    except OSError:
         return False
-    return int(ctypes.CDLL(None).prctl(_PR_GET_SECCOMP, 0, 0, 0, 0)) >= 0
+
+
+def system_calls(machine: str) -> dict[str, tuple[int, str]]:
+    """Number and answer of each call on ``machine``; empty for a machine without a column."""
+    if machine not in AUDIT_ARCH:
+        return {}
+    column = 1 + list(AUDIT_ARCH).index(machine)
+    lines = Path(__file__).with_name("syscalls.txt").read_text("ascii").splitlines()
+    rows = [line.split() for line in lines if line and not line.startswith("#")]
+    return {row[0]: (int(row[column]), row[3]) for row in rows if row[column] != "-"}
 
 
 def seccomp_program(pid: int, *, opens: bool, machine: str) -> list[Instruction]:
     """The filter for the process ``pid``; ``opens=False`` refuses to open any file at all."""
-    number = numbers(machine)
     program: list[Instruction] = [
         (_LOAD, 0, 0, _ARCH),
         (_EQUAL, 1, 0, AUDIT_ARCH[machine]),
@@ -75,91 +72,57 @@ def seccomp_program(pid: int, *, opens: bool, machine: str) -> list[Instruction]
     ]
     if machine == "x86_64":
         program += [(_AT_LEAST, 0, 1, _X32), _errno(errno.ENOSYS)]
-    for name, rules in _conditional(pid, opens).items():
-        if name in number:
-            program += [(_EQUAL, 0, len(rules), number[name]), *rules]
-    for name in _ALLOWED.split():
-        if name in number:
-            program += [(_EQUAL, 0, 1, number[name]), (_RETURN, 0, 0, _ALLOW)]
-    for name in _REFUSED.split():
-        if name in number:
-            code = errno.EACCES if name in ("socket", "connect") else errno.EPERM
-            program += [(_EQUAL, 0, 1, number[name]), _errno(code)]
+    rules = _rules(pid, opens)
+    for name, (number, answer) in system_calls(machine).items():
+        if answer == "rule":
+            steps = _compiled(*rules[name])
+        elif answer == "allow":
+            steps = [(_RETURN, 0, 0, _ALLOW)]
+        else:
+            steps = [_errno(getattr(errno, answer))]
+        program += [(_EQUAL, 0, len(steps), number), *steps]
     return [*program, _errno(errno.ENOSYS)]
 
 
-def _conditional(pid: int, opens: bool) -> dict[str, list[Instruction]]:
-    """Rules on arguments; each list ends by returning, whatever the argument is."""
-    thread_only = [
-        _argument(0),
-        (_ANY_BIT, 2, 0, _CLONE_NEW_ANYTHING),
-        (_ANY_BIT, 0, 1, _CLONE_THREAD),
-        (_RETURN, 0, 0, _ALLOW),
-        _errno(errno.EPERM),
-    ]
-    own_limits = [  # prlimit64(pid, resource, new, old): reading its own, nothing else
-        _argument(2),
-        (_EQUAL, 0, 5, 0),
-        _high_word(2),
-        (_EQUAL, 0, 3, 0),
-        _argument(0),
-        (_EQUAL, 2, 0, 0),
-        (_EQUAL, 1, 0, pid),
-        _errno(errno.EPERM),
-        (_RETURN, 0, 0, _ALLOW),
-    ]
-    stream_pair = [  # a datagram socket could write to any named socket of the machine
-        _argument(0),
-        (_EQUAL, 0, 4, _AF_UNIX),
-        _argument(1),
-        (_AND, 0, 0, 0xF),
-        (_EQUAL, 0, 1, _SOCK_STREAM),
-        (_RETURN, 0, 0, _ALLOW),
-        _errno(errno.EACCES),
-    ]
+def _rules(pid: int, opens: bool) -> dict[str, tuple[int, list[Condition]]]:
+    """For calls that depend on arguments: the error, unless all of the conditions hold.
+
+    Opening to truncate needs the right to write: before ABI 3, Landlock lets O_RDONLY|O_TRUNC empty
+    a file that it grants for reading, and access mode 3 opens with no right at all.
+    """
+    refusal = errno.EPERM if opens else errno.EACCES
+    modes = (0, 1, 2, 3, 1 | _TRUNC, 2 | _TRUNC) if opens else ()
+    to_itself = (errno.EPERM, [_word(0, pid)])
     return {
-        "openat": _open_rule(2) if opens else [_errno(errno.EACCES)],
-        "open": _open_rule(1) if opens else [_errno(errno.EACCES)],
-        "clone": thread_only,
-        "kill": _only(0, (pid,), errno.EPERM),
-        "tgkill": _only(0, (pid,), errno.EPERM),
-        "tkill": _only(0, (pid,), errno.EPERM),
-        "prlimit64": own_limits,
-        "fcntl": _only(1, _FCNTL, errno.EPERM),
-        "ioctl": _only(1, _IOCTL, errno.ENOTTY),
-        "prctl": _only(0, _PRCTL, errno.EPERM),
-        "sched_setaffinity": _only(0, (0,), errno.EPERM),
-        "socketpair": stream_pair,
+        "openat": (refusal, [(2 * 2, _ACCESS | _TRUNC, modes)]),
+        "open": (refusal, [(2 * 1, _ACCESS | _TRUNC, modes)]),
+        "clone": (errno.EPERM, [(0, _THREAD | _NEW_ANYTHING, (_THREAD,))]),
+        "kill": to_itself,
+        "tgkill": to_itself,
+        "tkill": to_itself,
+        # prlimit64(pid, resource, new, old): reading its own; a pointer has two words
+        "prlimit64": (errno.EPERM, [_word(4, 0), _word(5, 0), _word(0, 0, pid)]),
+        "fcntl": (errno.EPERM, [_word(2, *_FCNTL)]),
+        "ioctl": (errno.ENOTTY, [_word(2, *_IOCTL)]),
+        "prctl": (errno.EPERM, [_word(0, *_PRCTL)]),
+        "sched_setaffinity": (errno.EPERM, [_word(0, 0)]),
+        # a datagram socket could write to any named socket of the machine
+        "socketpair": (errno.EACCES, [_word(0, _AF_UNIX), (2, _SOCK_TYPE, (_SOCK_STREAM,))]),
     }
 
 
-def _open_rule(flags_argument: int) -> list[Instruction]:
-    """Refuse to truncate without the right to write: before ABI 3, Landlock lets O_RDONLY|O_TRUNC
-    empty a file that it grants for reading, and access mode 3 opens with no right at all.
-    """
-    return [
-        _argument(flags_argument),
-        (_AND, 0, 0, _O_ACCMODE_AND_TRUNC),
-        (_EQUAL, 2, 0, _O_TRUNC),
-        (_EQUAL, 1, 0, _O_ACCMODE_AND_TRUNC),
-        (_RETURN, 0, 0, _ALLOW),
-        _errno(errno.EPERM),
-    ]
+def _word(index: int, *allowed: int) -> Condition:
+    return index, _WHOLE_WORD, allowed
 
 
-def _only(index: int, values: Sequence[int], code: int) -> list[Instruction]:
-    checks: list[Instruction] = []
-    for value in values:
-        checks += [(_EQUAL, 0, 1, value), (_RETURN, 0, 0, _ALLOW)]
-    return [_argument(index), *checks, _errno(code)]
-
-
-def _argument(index: int) -> Instruction:
-    return (_LOAD, 0, 0, _FIRST_ARGUMENT + 8 * index)  # the low word: both machines little-endian
-
-
-def _high_word(index: int) -> Instruction:
-    return (_LOAD, 0, 0, _FIRST_ARGUMENT + 8 * index + 4)
+def _compiled(error: int, conditions: list[Condition]) -> list[Instruction]:
+    """Each condition jumps over its refusal when one of its values is met."""
+    steps: list[Instruction] = []
+    for word, mask, allowed in conditions:
+        steps += [(_LOAD, 0, 0, _ARGUMENTS + 4 * word), (_AND, 0, 0, mask)]  # little-endian
+        steps += [(_EQUAL, len(allowed) - i, 0, value) for i, value in enumerate(allowed)]
+        steps.append(_errno(error))
+    return [*steps, (_RETURN, 0, 0, _ALLOW)]
 
 
 def _errno(code: int) -> Instruction:
@@ -170,21 +133,12 @@ class _Program(ctypes.Structure):
     _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_void_p)]
 
 
-def restrict_syscalls(*, opens: bool = True) -> int:
-    """Install the filter on this (single-threaded) process, for good; returns its length.
+def restrict_syscalls(program: Sequence[Instruction]) -> None:
+    """Install the filter on this (single-threaded) process, for good.
 
-    Returns 0 where seccomp is not supported. Raises OSError if the kernel refuses the filter. The
-    process must have NO_NEW_PRIVS set.
+    Raises OSError if the kernel refuses the filter. The process must have NO_NEW_PRIVS set.
     """
-    if not seccomp_supported():
-        return 0
-    program = seccomp_program(os.getpid(), opens=opens, machine=platform.machine())
     packed = b"".join(struct.pack("HBBI", *instruction) for instruction in program)
     buffer = ctypes.create_string_buffer(packed, len(packed))
     header = _Program(len(program), ctypes.addressof(buffer))
-    libc = ctypes.CDLL(None, use_errno=True)
-    arguments = (_PR_SET_SECCOMP, _MODE_FILTER, ctypes.addressof(header), 0, 0)
-    if libc.prctl(*(ctypes.c_ulong(argument) for argument in arguments)):
-        code = ctypes.get_errno()
-        raise OSError(code, f"seccomp: {os.strerror(code)}")
-    return len(program)
+    libc("prctl", _PR_SET_SECCOMP, _MODE_FILTER, ctypes.addressof(header), 0, 0)
