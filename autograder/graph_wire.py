@@ -10,12 +10,13 @@ Facts of a graph do not cross.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from autograder.wire import Caps, Extension, WireError
+from autograder.wire import Caps, Extension, WireError, require
 from tinyflow.errors import TinyflowError
 from tinyflow.ir import REQUIRED, Attribute, Graph, Node, Op, Value, verify
 from tinyflow.types import Device, DType
@@ -26,6 +27,7 @@ _MAX_NAME = 200  # characters of a node's name or of a string attribute
 MAX_NODES = 500_000  # that may cross in the life of one worker
 _MAX_SIZE = 1 << 40  # of a number in an attribute
 _MAX_OUTPUTS = 4_096  # of an op whose attributes say how many it has
+_MAX_ITEMS = 64  # of an attribute that is a tuple
 _MAX_VERSION = 1_000_000
 
 
@@ -121,10 +123,10 @@ class GraphWire(Extension):
     def open(self, content: Any | None, read: Callable[[Any], object], caps: Caps) -> None:
         """Build the nodes of a section; raises WireError naming the row and what is wrong."""
         rows = [] if content is None else content
-        if type(rows) is not list or len(rows) > caps.nodes:
-            raise WireError(f"more than {caps.nodes} new nodes in one answer")
-        if self._judge and len(self.made) + len(rows) > MAX_NODES:
-            raise WireError(f"more than {MAX_NODES} nodes made by one worker")
+        few = type(rows) is list and len(rows) <= caps.nodes
+        require(few, f"more than {caps.nodes} new nodes in one answer")
+        most = MAX_NODES if self._judge else math.inf
+        require(len(self.made) + len(rows) <= most, f"more than {most} nodes made by one worker")
         for index, row in enumerate(rows):
             try:
                 node = self._build(row, read)
@@ -135,12 +137,11 @@ class GraphWire(Extension):
             self.made.append(node)
 
     def _build(self, row: Any, read: Callable[[Any], object]) -> Node:
-        if type(row) is not list or len(row) != 6:
-            raise WireError("a node has six parts")
+        require(type(row) is list and len(row) == 6, "a node has six parts")
         name, inputs, attrs, label, after, device = row
         op = self._op(name)
-        if type(inputs) is not list or type(after) is not list or type(attrs) is not dict:
-            raise WireError("inputs, attributes or control dependencies of a wrong type")
+        shaped = type(inputs) is list and type(after) is list and type(attrs) is dict
+        require(shaped, "inputs, attributes or control dependencies of a wrong type")
         values = [self._read_value([x, 0, 0] if type(x) is int else x) for x in inputs]
         checked = {key: _attribute(op, key, read(item)) for key, item in attrs.items()}
         label = _name(label)
@@ -158,14 +159,12 @@ class GraphWire(Extension):
         if type(name) is list and not self._judge:
             label, count = name
             return self._foreign.setdefault(label, _opaque(label, count))
-        if type(name) is not str or name not in self._ops:
-            raise WireError("unknown op")
+        require(type(name) is str and name in self._ops, "unknown op")
         return self._ops[name]
 
     def read(self, content: Any, read: Callable[[Any], object]) -> object:
         """The value, node, graph, op or dtype of ``content``; raises WireError."""
-        if type(content) is not list or not content:
-            raise WireError("not a graph, a value or a node")
+        require(type(content) is list and content != [], "not a graph, a value or a node")
         kind, *rest = content
         if kind == "v":
             return self._read_value(rest)
@@ -188,13 +187,12 @@ class GraphWire(Extension):
         return graph
 
     def _node(self, number: Any) -> Node:
-        if type(number) is not int or number not in self._nodes:
-            raise WireError("a reference to no node")
+        require(type(number) is int and number in self._nodes, "a reference to no node")
         return self._nodes[number]
 
     def _read_value(self, parts: Any) -> Value:
-        if type(parts) is not list or len(parts) != 3 or any(type(p) is not int for p in parts):
-            raise WireError("a value is a node, an output and a version")
+        triple = type(parts) is list and [type(part) for part in parts] == [int, int, int]
+        require(triple, "a value is a node, an output and a version")
         node, index, version = self._node(parts[0]), parts[1], parts[2]
         if not 0 <= index < node.op.output_count(node.attrs):
             raise WireError(f"{node.where()} has no output {index}")
@@ -220,23 +218,21 @@ def _attribute(op: Op, key: str, value: object) -> object:
     attribute = op.attributes.get(key)
     if attribute is None:
         raise WireError(f"op {op.name} has no attribute of that name")
-    if isinstance(value, Graph) != (attribute.kind == "graph" and value is not None):
-        raise WireError(f"attribute {key} of {op.name} is of a wrong kind")
+    where = f"attribute {key} of {op.name}"
+    graph = attribute.kind == "graph" and value is not None
+    require(isinstance(value, Graph) == graph, f"{where} is of a wrong kind")
     if attribute.kind == "array":
-        if not isinstance(value, np.ndarray | int | float):
-            raise WireError(f"attribute {key} of {op.name} must be an array")
+        require(isinstance(value, np.ndarray | int | float), f"{where} must be an array")
         return value
     most = _MAX_OUTPUTS if callable(op.outputs) else _MAX_SIZE
     items = value if isinstance(value, list | tuple) else [value]
-    if len(items) > 64:
-        raise WireError(f"attribute {key} of {op.name} has more than 64 parts")
+    require(len(items) <= _MAX_ITEMS, f"{where} has more than {_MAX_ITEMS} parts")
     for item in items:
-        if isinstance(item, int) and abs(item) > most:
-            raise WireError(f"attribute {key} of {op.name} is larger than {most}")
-        if isinstance(item, str) and len(item) > _MAX_NAME:
-            raise WireError(f"attribute {key} of {op.name} is too long")
-        if isinstance(item, list | tuple | dict | set | bytes | np.ndarray):
-            raise WireError(f"attribute {key} of {op.name} is of a wrong kind")
+        nested = isinstance(item, list | tuple | dict | set | bytes | np.ndarray)
+        require(not nested, f"{where} is of a wrong kind")
+        large = isinstance(item, int) and abs(item) > most
+        require(not large, f"{where} is larger than {most}")
+        require(not isinstance(item, str) or len(item) <= _MAX_NAME, f"{where} is too long")
     return value
 
 
@@ -253,12 +249,11 @@ def _opaque(name: str, outputs: int) -> Op:
 def _name(label: Any) -> str | None:
     if label is None:
         return None
-    if type(label) is not str or len(label) > _MAX_NAME or not label.isprintable():
-        raise WireError(f"a node's name must be at most {_MAX_NAME} printable characters")
-    return label
+    good = type(label) is str and len(label) <= _MAX_NAME and label.isprintable()
+    require(good, f"a node's name must be at most {_MAX_NAME} printable characters")
+    return str(label)
 
 
 def _device(text: Any) -> Device:
-    if type(text) is not str or len(text) > 20:
-        raise WireError("not a device")
+    require(type(text) is str and len(text) <= 20, "not a device")
     return Device.parse(text)

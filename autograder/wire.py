@@ -17,9 +17,9 @@ from enum import IntEnum
 
 import numpy as np
 
-from autograder.wire_data import DTYPES, Caps, Extension, Reader, WireError, Writer, read_json
+from autograder.wire_data import Caps, Extension, Reader, WireError, Writer, read_json, require
 
-__all__ = ["DTYPES", "HEADER", "Caps", "Codec", "Extension", "Header", "Kind", "WireError"]
+__all__ = ["HEADER", "Caps", "Codec", "Extension", "Header", "Kind", "WireError", "require"]
 
 HEADER = struct.Struct("<4sIQQB3x")
 _MAGIC = b"TFK1"
@@ -50,10 +50,8 @@ class Header:
     def parse(cls, data: bytes | bytearray, caps: Caps) -> Header:
         """Read ``HEADER.size`` bytes; raises WireError on wrong magic, kind or lengths."""
         magic, json_bytes, raw_bytes, nonce, kind = HEADER.unpack(data)
-        if magic != _MAGIC:
-            raise WireError("a frame does not begin with the magic bytes")
-        if kind not in Kind.__members__.values():
-            raise WireError(f"unknown frame kind {kind}")
+        require(magic == _MAGIC, "a frame does not begin with the magic bytes")
+        require(kind in Kind.__members__.values(), f"unknown frame kind {kind}")
         _check_size(json_bytes, raw_bytes, caps)
         return cls(Kind(kind), nonce, json_bytes, raw_bytes)
 
@@ -69,52 +67,44 @@ class Codec:
         sent = False
         try:
             with _no_collection():
-                frame = self._pack(kind, nonce, body, caps)
+                writer = Writer(self._extensions, caps)
+                value = writer.write(body)
+                sections = {t: e.section(writer.write) for t, e in self._extensions.items()}
+                used = {tag: section for tag, section in sections.items() if section is not None}
+                message = {"v": value, "s": used, "a": writer.listing()}
+                encoded = json.dumps(message, separators=(",", ":"), allow_nan=False).encode(
+                    "ascii"
+                )
+            raw_bytes = sum(array.nbytes for array in writer.arrays)
+            _check_size(len(encoded), raw_bytes, caps)
             sent = True
-            return frame
         finally:
             for extension in self._extensions.values():
                 extension.settle(sent)
-
-    def _pack(self, kind: Kind, nonce: int, body: object, caps: Caps) -> list[bytes | memoryview]:
-        writer = Writer(self._extensions, caps)
-        value = writer.write(body)
-        sections = {t: e.section(writer.write) for t, e in self._extensions.items()}
-        message = {
-            "v": value,
-            "s": {tag: section for tag, section in sections.items() if section is not None},
-            "a": writer.listing(),
-        }
-        text = json.dumps(message, separators=(",", ":"), allow_nan=False).encode("ascii")
-        raw_bytes = sum(array.nbytes for array in writer.arrays)
-        _check_size(len(text), raw_bytes, caps)
-        head = HEADER.pack(_MAGIC, len(text), raw_bytes, nonce, kind)
-        return [head + text, *(a.reshape(-1).view(np.uint8).data for a in writer.arrays)]
+        head = HEADER.pack(_MAGIC, len(encoded), raw_bytes, nonce, kind)
+        return [head + encoded, *(a.reshape(-1).view(np.uint8).data for a in writer.arrays)]
 
     def unpack(self, text: bytes | bytearray, raw: bytes | bytearray, caps: Caps) -> object:
         """The object of a frame's JSON and raw bytes; raises WireError at the first oddity."""
         message = read_json(text)
-        if type(message) is not dict or message.keys() != {"v", "s", "a"}:
-            raise WireError("a message must have the parts v, s and a")
+        whole = type(message) is dict and message.keys() == {"v", "s", "a"}
+        require(whole, "a message must have the parts v, s and a")
         sections = message["s"]
-        if type(sections) is not dict or not sections.keys() <= self._extensions.keys():
-            raise WireError("unknown section")
+        known = type(sections) is dict and sections.keys() <= self._extensions.keys()
+        require(known, "unknown section")
         with _no_collection():
             reader = Reader(self._extensions, caps, message["a"], raw)
             for tag, extension in self._extensions.items():
                 extension.open(sections.get(tag), reader.read, caps)
             value = reader.read(message["v"])
-        if reader.unread:
-            raise WireError("an array that nothing refers to")
+        require(not reader.unread, "an array that nothing refers to")
         return value
 
 
 def _check_size(json_bytes: int, raw_bytes: int, caps: Caps) -> None:
-    if json_bytes > caps.json_bytes or raw_bytes > caps.raw_bytes:
-        raise WireError(
-            f"a message of {json_bytes} + {raw_bytes} bytes; expected at most "
-            f"{caps.json_bytes} + {caps.raw_bytes}"
-        )
+    most = f"{caps.json_bytes} + {caps.raw_bytes}"
+    fits = json_bytes <= caps.json_bytes and raw_bytes <= caps.raw_bytes
+    require(fits, f"a message of {json_bytes} + {raw_bytes} bytes; expected at most {most}")
 
 
 @contextmanager

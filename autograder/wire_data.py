@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-__all__ = ["DTYPES", "Caps", "Extension", "Reader", "WireError", "Writer", "read_json"]
+__all__ = ["DTYPES", "Caps", "Extension", "Reader", "WireError", "Writer", "read_json", "require"]
 
 DTYPES = (
     *("bool", "uint8", "int8", "int16", "int32", "int64"),
@@ -85,7 +85,7 @@ class Extension:
 
     def open(self, content: Any | None, read: Read, caps: Caps) -> None:
         """Read what ``section`` wrote, before the body; raises WireError."""
-        _require(content is None, "unknown section")
+        require(content is None, "unknown section")
 
     def settle(self, sent: bool) -> None:
         """The message that was being written is complete, or (``sent`` false) will never leave."""
@@ -197,7 +197,7 @@ class Reader:
         if type(item) is str:
             return _checked_string(item)
         if type(item) is float:
-            _require(math.isfinite(item), "a number too large for a float")
+            require(math.isfinite(item), "a number too large for a float")
         if not isinstance(item, list | dict):
             return item  # None, bool, int or a finite float
         self._depth += 1
@@ -207,25 +207,25 @@ class Reader:
             self._depth -= 1
 
     def _list(self, items: Any) -> list[object]:
-        _require(type(items) is list, "expected a list")
+        require(type(items) is list, "expected a list")
         return [self.read(item) for item in items]
 
     def _tagged(self, item: dict[str, Any]) -> object:
-        _require(len(item) == 1, "an object must have exactly one tag")
+        require(len(item) == 1, "an object must have exactly one tag")
         ((tag, content),) = item.items()
         if tag in self._extensions:
             return self._extensions[tag].read(content, self.read)
-        _require(tag in self._READERS, "unknown tag")
+        require(tag in self._READERS, "unknown tag")
         return self._READERS[tag](self, content)
 
     def _dict(self, pairs: Any) -> dict[Any, object]:
-        _require(type(pairs) is list and all(_is_pair(p) for p in pairs), "a dict must be pairs")
+        require(type(pairs) is list and all(_is_pair(p) for p in pairs), "a dict must be pairs")
         found = {self._key(key): self.read(value) for key, value in pairs}
-        _require(len(found) == len(pairs), "a key twice")
+        require(len(found) == len(pairs), "a key twice")
         return found
 
     def _set(self, items: Any) -> set[Any]:
-        _require(type(items) is list, "expected a list")
+        require(type(items) is list, "expected a list")
         return {self._key(item) for item in items}
 
     def _key(self, item: Any) -> object:
@@ -236,13 +236,13 @@ class Reader:
 
     def _array(self, index: Any) -> Array:
         known = type(index) is int and index in self.unread
-        _require(known, "a reference to no array, or to one used before")
+        require(known, "a reference to no array, or to one used before")
         return self.unread.pop(index)
 
     def _scalar_array(self, content: Any) -> Array:
-        _require(_is_pair(content) and _is_dtype(content[0]), "an array of unknown dtype")
+        require(_is_pair(content) and _is_dtype(content[0]), "an array of unknown dtype")
         value: Any = self.read(content[1])
-        _require(type(value) in (bool, int, float), "a scalar array must hold a number")
+        require(type(value) in (bool, int, float), "a scalar array must hold a number")
         try:
             if abs(value) <= _SURE_TO_FIT:
                 return np.array(value, content[0])
@@ -252,7 +252,7 @@ class Reader:
             raise WireError("a number too large for its dtype") from None
 
     def _float(self, text: Any) -> float:
-        _require(text in _NON_FINITE, "not a non-finite float")
+        require(text in _NON_FINITE, "not a non-finite float")
         return float(text)
 
     _READERS: Mapping[str, Callable[[Reader, Any], object]] = {
@@ -268,21 +268,21 @@ class Reader:
 
 def _arrays(listing: Any, raw: bytes | bytearray, caps: Caps) -> list[Array]:
     """The arrays in ``raw`` by their (dtype, shape) pairs; their sizes must add up exactly."""
-    _require(type(listing) is list and len(listing) <= caps.arrays, "too many arrays, or no list")
+    require(type(listing) is list and len(listing) <= caps.arrays, "too many arrays, or no list")
     found, position = [], 0
     for item in listing:
         known = _is_pair(item) and _is_dtype(item[0]) and _is_shape(item[1])
-        _require(known, "an array of unknown dtype or shape")
+        require(known, "an array of unknown dtype or shape")
         name, shape = item
         count = math.prod(shape)
         size_bytes = count * np.dtype(name).itemsize
-        _require(position + size_bytes <= len(raw), "an array longer than its bytes")
+        require(position + size_bytes <= len(raw), "an array longer than its bytes")
         data = np.frombuffer(raw, "uint8" if name == "bool" else name, count, position)
         if name == "bool" and count:
-            _require(data.max() <= 1, "a bool that is neither 0 nor 1")
+            require(data.max() <= 1, "a bool that is neither 0 nor 1")
         found.append(data.astype(name).reshape(shape))  # a copy: aligned, and its own memory
         position += size_bytes
-    _require(position == len(raw), "raw bytes that belong to no array")
+    require(position == len(raw), "raw bytes that belong to no array")
     return found
 
 
@@ -302,7 +302,7 @@ def _is_shape(shape: Any) -> bool:
 
 def _checked_string(text: str) -> str:
     """``text`` unless it is too long or holds lone surrogates, which crash whoever prints them."""
-    _require(len(text) <= _MAX_STRING, "a string that is too long")
+    require(len(text) <= _MAX_STRING, "a string that is too long")
     if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
         raise WireError("a string that is not text (a lone surrogate)")
     return text
@@ -319,7 +319,7 @@ def read_json(text: bytes | bytearray) -> Any:
 
 
 def _parse_int(digits: str) -> int:
-    _require(len(digits) <= _MAX_INT_DIGITS, "an integer of too many digits")
+    require(len(digits) <= _MAX_INT_DIGITS, "an integer of too many digits")
     return int(digits)
 
 
@@ -329,7 +329,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
-    _require(len(found) == len(pairs), "a duplicate key")
+    require(len(found) == len(pairs), "a duplicate key")
     return found
 
 
@@ -338,6 +338,7 @@ _STRICT = json.JSONDecoder(
 )
 
 
-def _require(condition: bool, otherwise: str) -> None:
+def require(condition: bool, otherwise: str) -> None:
+    """Raise WireError, saying ``otherwise``, unless ``condition`` holds."""
     if not condition:
         raise WireError(otherwise)

@@ -8,7 +8,6 @@ number: the object it stands for never leaves the worker.
 from __future__ import annotations
 
 from collections.abc import Callable as AnyFunction
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,20 +48,8 @@ class Own:
     name: str
 
 
-class CallbackTable(Mapping[str, "Callback | NoRule | Own"]):
+class CallbackTable(dict[str, "Callback | NoRule | Own"]):
     """Functions by op name. The worker sees a mapping by op: ``table[node.op](node, dy)``."""
-
-    def __init__(self, entries: Mapping[str, Callback | NoRule | Own]) -> None:
-        self._entries = dict(entries)
-
-    def __getitem__(self, name: str) -> Callback | NoRule | Own:
-        return self._entries[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._entries)
-
-    def __len__(self) -> int:
-        return len(self._entries)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +101,11 @@ class CallbackWire(Extension):
     def _entry(self, entry: Callback | NoRule | Own) -> Any:
         if isinstance(entry, NoRule):
             return entry.reason
-        return {"own": entry.name} if isinstance(entry, Own) else self._number(entry)
-
-    def _number(self, callback: Callback) -> int:
-        if callback not in self._callbacks:
-            self._callbacks.append(callback)
-        return self._callbacks.index(callback)
+        if isinstance(entry, Own):
+            return {"own": entry.name}
+        if entry not in self._callbacks:
+            self._callbacks.append(entry)
+        return self._callbacks.index(entry)
 
 
 class HandleWire(Extension):

@@ -7,7 +7,6 @@ and says the same thing to every later question.
 
 from __future__ import annotations
 
-import array
 import json
 import os
 import secrets
@@ -17,11 +16,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -29,9 +28,14 @@ from autograder.graph_wire import MAX_NODES, GraphWire
 from autograder.sandbox.callback import CallbackWire, Handle, HandleWire
 from autograder.sandbox.channel import Channel
 from autograder.sandbox.errors import Crashed, Malformed, SandboxError, StudentFault
-from autograder.sandbox.fallback import Protections
-from autograder.sandbox.limits import Limits
-from autograder.sandbox.reply import explain_end, fault_of, load_report
+from autograder.sandbox.limits import ONE_THREAD, Limits
+from autograder.sandbox.reply import (
+    explain_end,
+    kept_handle,
+    load_report,
+    read_reply,
+    run_results,
+)
 from autograder.wire import Caps, Codec, Kind, WireError
 from tinyflow.errors import TinyflowError
 from tinyflow.homework import LoadReport
@@ -40,22 +44,16 @@ from tinyflow.ops import OPS
 
 __all__ = ["Worker", "Zygote"]
 
+T = TypeVar("T")
+
 _WRONG_ARGUMENTS = (TypeError, ValueError, AttributeError, LookupError, ArithmeticError)
 _START_S, _HELLO_S, _END_S = 120.0, 20.0, 10.0
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 class Zygote:
     """The process that forks workers; see ``zygote.py``. Used by one thread."""
 
-    def __init__(
-        self,
-        engine: Path,
-        granted: Path,
-        site_dirs: Sequence[str],
-        uid: int | None,
-        protections: Protections,
-    ) -> None:
+    def __init__(self, settings: Mapping[str, Any]) -> None:
         self._control, inner = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         boot = Path(__file__).with_name("boot.py")
         with inner:
@@ -65,31 +63,23 @@ class Zygote:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
-                env={"PATH": "/usr/bin:/bin", **dict.fromkeys(_THREADS, "1")},
+                env={"PATH": "/usr/bin:/bin", **ONE_THREAD},
                 cwd="/",
                 start_new_session=True,  # Ctrl-C is for the judge, which then closes us
             )
-        settings = {
-            "engine": str(engine),
-            "granted": str(granted),
-            "site_dirs": list(site_dirs),
-            "uid": uid,
-            "protections": asdict(protections),
-        }
         self._ended: dict[int, Mapping[str, Any]] = {}
         self._count = 0
         self._control.settimeout(_START_S)
         try:
             self._control.send(json.dumps(settings).encode())
-            self.info = self._receive()
+            self.info, _ = self._receive()
+            if "failed" in self.info:
+                raise OSError(self.info["failed"])
         except OSError as error:
             self._process.kill()
-            said = self._stderr()
+            said = self._process.communicate()[1].decode(errors="replace")[-4000:]
             self.close()
             raise SandboxError(f"the zygote did not start: {error}\n{said}") from None
-        if "failed" in self.info:
-            self.close()
-            raise SandboxError(f"the zygote did not start:\n{self.info['failed']}")
 
     @property
     def alive(self) -> bool:
@@ -104,10 +94,12 @@ class Zygote:
         connection, far = socket.socketpair()
         output, far_output = os.pipe()
         try:
-            rights = array.array("i", [far.fileno(), far_output])
-            ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)]
-            self._control.sendmsg([json.dumps(request).encode()], ancillary)
-            pidfd = self._started()
+            self._control.settimeout(_START_S)
+            message = json.dumps(request).encode()
+            socket.send_fds(self._control, [message], [far.fileno(), far_output])
+            pidfds: list[int] = []
+            while not pidfds:  # how others ended may arrive before
+                _, pidfds = self._receive()
         except OSError as error:
             connection.close()
             os.close(output)
@@ -115,53 +107,36 @@ class Zygote:
         finally:
             far.close()
             os.close(far_output)
-        return Worker(self, self._count, connection, output, pidfd, nonce, limits)
-
-    def _started(self) -> int:
-        """The pidfd of the worker just asked for; ends of others may arrive before."""
-        self._control.settimeout(_START_S)
-        while True:
-            data, ancillary, _, _ = self._control.recvmsg(1 << 16, socket.CMSG_SPACE(4))
-            if not data:
-                raise OSError("it has ended")
-            message = json.loads(data)
-            if "started" in message:
-                handles = array.array("i")
-                handles.frombytes(ancillary[0][2][:4])
-                return handles[0]
-            self._ended[message["ended"]] = message
+        return Worker(self, self._count, connection, output, pidfds[0], nonce, limits)
 
     def ended(self, number: int) -> Mapping[str, Any]:
         """How worker ``number`` ended: status, expired, cpu_s, peak_bytes; empty if unknown."""
         self._control.settimeout(_END_S)
         try:
             while number not in self._ended:
-                message = self._receive()
-                self._ended[message["ended"]] = message
-        except (OSError, KeyError):
+                self._receive()
+        except OSError:
             return {}
         return self._ended.pop(number)
 
-    def _receive(self) -> dict[str, Any]:
-        data = self._control.recv(1 << 16)
+    def _receive(self) -> tuple[dict[str, Any], list[int]]:
+        """A message and its descriptors; how a worker ended is kept for who asks."""
+        data, descriptors, _, _ = socket.recv_fds(self._control, 1 << 16, 1)
         if not data:
             raise OSError("it has ended")
-        return dict(json.loads(data))
-
-    def _stderr(self) -> str:
-        assert self._process.stderr is not None  # it was asked for
-        return self._process.stderr.read().decode(errors="replace")[-4000:]
+        message = json.loads(data)
+        if "ended" in message:
+            self._ended[message["ended"]] = message
+        return message, descriptors
 
     def close(self) -> None:
         """End it and all its workers."""
         self._control.close()
-        try:
-            self._process.wait(_END_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        if self._process.stderr is not None:
-            self._process.stderr.close()
+        with self._process:
+            try:
+                self._process.wait(_END_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
 
 
 class Worker:
@@ -187,12 +162,11 @@ class Worker:
         self._end: StudentFault | None = None
         try:
             kind, report = self._channel.receive(nonce, Caps(), time.monotonic() + _HELLO_S)
-        except StudentFault as fault:
-            self._finish(fault)
-            raise SandboxError(f"a worker did not start: {fault}\n{self.output}") from None
-        if kind is not Kind.HELLO or not isinstance(report, dict):
+            if kind is not Kind.HELLO or not isinstance(report, dict):
+                raise WireError("it did not say what protects it")
+        except (StudentFault, WireError) as fault:
             self.close()
-            raise SandboxError("a worker did not say what protects it")
+            raise SandboxError(f"a worker did not start: {fault}\n{self.output}") from None
         self.report: Mapping[str, Any] = report
 
     @property
@@ -221,10 +195,7 @@ class Worker:
         """
         cells = None if skeleton is None else [dict(cell) for cell in skeleton]
         body = {"notebook": notebook, "skeleton": cells}
-        try:
-            return load_report(self._request(body, self.limits.load_s))
-        except WireError as error:
-            raise self._finish(Malformed(f"the load report is not acceptable: {error}")) from None
+        return self._request(body, self.limits.load_s, load_report)
 
     def call(
         self,
@@ -242,18 +213,14 @@ class Worker:
         A callback is called with what the student passes: TinyflowError, TypeError and the like
         are raised in the student's code; anything else it raises ends the call and is raised here.
         """
-        attribute = target.attribute if isinstance(target, Handle) else None
         body = {
             "target": target,
-            "attribute": attribute,
+            "attribute": target.attribute if isinstance(target, Handle) else None,
             "args": list(args),
             "kwargs": kwargs,
             "keep": keep,
         }
-        result = self._request(body, self.limits.call_s if timeout is None else timeout)
-        if keep and not isinstance(result, Handle):
-            raise self._finish(Malformed("expected a handle"))
-        return result
+        return self._request(body, timeout, kept_handle if keep else lambda result: result)
 
     def run(
         self,
@@ -275,53 +242,48 @@ class Worker:
             "key": list(key),
         }
         try:
-            reply: Any = self._request(body, self.limits.call_s if timeout is None else timeout)
+            arrays, written = self._request(body, timeout, run_results)
         except WireError as error:  # it came in parts, and is too much for one message
             raise Malformed(f"the graph cannot be passed on: {error}") from None
-        if not _is_run(reply):
-            raise self._finish(Malformed("a runner must answer with arrays and variables"))
         if variables is not None:
-            variables.update(reply[1])
-        return list(reply[0])
+            variables.update(written)
+        return arrays
 
-    def try_forbidden(self, body: Mapping[str, Any]) -> Any:
+    def try_forbidden(self, read: Mapping[str, str], granted: str, judge_pid: int) -> Any:
         """Let a probe try what must be impossible; see ``probe.py``."""
-        return self._request(dict(body), self.limits.call_s)
+        body = {"read": dict(read), "granted": granted, "judge_pid": judge_pid}
+        return self._request(body, None, lambda result: result)
 
     def close(self) -> None:
         """Kill the process, whatever it is doing."""
         self._finish(Crashed("the worker was closed"), asked=True)
 
-    def _request(self, body: object, timeout_s: float) -> object:
+    def _request(self, body: object, timeout_s: float | None, read: Callable[[Any], T]) -> T:
+        """Ask; ``read`` turns the answer into what was asked for, or raises WireError."""
         if self._end is not None:
             raise type(self._end)(*self._end.args, detail=self._end.detail)
-        deadline = time.monotonic() + timeout_s
-        settled = False
-        try:
-            kind, reply = self._exchange(body, deadline)
-            self._channel.drain()
-            settled = True
-        except StudentFault as fault:
-            settled = True
-            fault = self._finish(fault)
-            if isinstance(fault, Crashed) and not self._zygote.alive:
-                raise SandboxError("the zygote ended, and the worker with it") from None
-            raise fault from None
-        finally:
-            if not settled:
-                self.close()  # a callback of the judge raised in the middle of a call
-        if kind is Kind.ERROR:
-            try:
-                raise fault_of(reply)
-            except WireError as error:
-                raise self._finish(Malformed(str(error))) from None
-        return reply
-
-    def _exchange(self, body: object, deadline: float) -> tuple[Kind, object]:
-        """Ask, serve the callbacks, and return the result or error."""
-        self._channel.check_quiet()
+        deadline = time.monotonic() + (self.limits.call_s if timeout_s is None else timeout_s)
         nonce = secrets.randbits(64)
-        self._channel.send(Kind.CALL, nonce, body, deadline)
+        try:
+            self._channel.check_quiet()
+            self._channel.send(Kind.CALL, nonce, body, deadline)
+            kind, reply = self._served(nonce, deadline)
+            self._channel.drain()
+            answer = read_reply(kind, reply, read)
+        except StudentFault as fault:
+            end = self._finish(fault)
+            if isinstance(end, Crashed) and not self._zygote.alive:
+                raise SandboxError("the zygote ended, and the worker with it") from None
+            raise end from None
+        except BaseException:
+            self.close()  # a callback of the judge raised in the middle of a call
+            raise
+        if isinstance(answer, StudentFault):
+            raise answer
+        return answer
+
+    def _served(self, nonce: int, deadline: float) -> tuple[Kind, object]:
+        """Serve the callbacks of one call, and return its result or error."""
         while True:
             kind, reply = self._channel.receive(nonce, self._caps(), deadline)
             if kind in (Kind.RESULT, Kind.ERROR):
@@ -365,9 +327,3 @@ class Worker:
         poll = select.poll()
         poll.register(self._pidfd, select.POLLIN)
         return bool(poll.poll(200))
-
-
-def _is_run(reply: object) -> bool:
-    if not isinstance(reply, list) or len(reply) != 2:
-        return False
-    return isinstance(reply[0], list) and isinstance(reply[1], dict)

@@ -21,18 +21,19 @@ from autograder.sandbox.landlock import READ, READ_DIR
 
 __all__ = ["forget_others", "grants", "preload_engine", "preload_library"]
 
-_NEVER = frozenset(
+_NEVER = frozenset(  # modules, or parts of packages
     {"__main__", "_tkinter", "antigravity", "ensurepip", "idlelib", "lib2to3", "pydoc_data"}
-    | {"readline", "rlcompleter", "test", "this", "tkinter", "turtle", "turtledemo", "venv"}
-)
-_PACKAGES = (
-    *("collections", "concurrent.futures", "ctypes", "email", "email.mime", "html", "http"),
-    *("importlib", "importlib.metadata", "importlib.resources", "json", "logging"),
-    *("multiprocessing", "os", "unittest", "urllib", "xml.dom", "xml.etree", "zoneinfo"),
-)
-_ENCODINGS = (
-    "ascii cp1252 hex_codec idna latin_1 punycode raw_unicode_escape rot_13 unicode_escape \
-utf_16 utf_16_be utf_16_le utf_32 utf_32_be utf_32_le utf_7 utf_8_sig"
+    | {
+        "readline",
+        "rlcompleter",
+        "test",
+        "tests",
+        "this",
+        "tkinter",
+        "turtle",
+        "turtledemo",
+        "venv",
+    }
 )
 _KEPT = frozenset({"numpy", "torch", "torchgen", "typing_extensions", "tinyflow"})
 
@@ -46,11 +47,7 @@ def preload_library(site_dirs: Sequence[str]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for name in sorted(sys.stdlib_module_names - _NEVER):
-            _try_import(name)
-        for package in _PACKAGES:
-            _import_children(package)
-        for encoding in _ENCODINGS.split():
-            _try_import(f"encodings.{encoding}")
+            _import_all(name)
         sys.path += [path for path in site_dirs if path not in sys.path]
         import numpy
         import torch
@@ -84,15 +81,13 @@ def preload_engine(engine: str) -> None:
     package = importlib.import_module("tinyflow")
     if not str(package.__file__).startswith(os.path.join(engine, "")):
         raise ImportError(f"tinyflow was found at {package.__file__}; expected below {engine}")
-    for module in pkgutil.walk_packages(package.__path__, "tinyflow.", onerror=lambda name: None):
-        if not module.name.endswith("__main__"):
-            _try_import(module.name)
+    _import_all("tinyflow")
 
 
-def forget_others(own_package: str) -> tuple[str, ...]:
-    """Drop the path entries and modules that workers must not find; returns the module names.
+def forget_others() -> list[str]:
+    """Drop the path entries and modules that workers must not find; returns the packages' names.
 
-    ``own_package`` (the grader) is dropped too: what is running keeps its references.
+    The grader's own is dropped too: what is running keeps its references.
     """
     library = _library_dirs()
     sys.path[:] = [p for p in sys.path if p in library or _holds_engine(p)]
@@ -102,7 +97,7 @@ def forget_others(own_package: str) -> tuple[str, ...]:
     for name in dropped:
         del sys.modules[name]
     importlib.invalidate_caches()
-    return tuple(sorted({name.partition(".")[0] for name in dropped} - {own_package}))
+    return sorted({name.partition(".")[0] for name in dropped} - {"autograder"})
 
 
 def grants(folders: Sequence[str]) -> list[tuple[str, int]]:
@@ -129,7 +124,7 @@ def grants(folders: Sequence[str]) -> list[tuple[str, int]]:
 def _library_dirs() -> list[str]:
     paths = sysconfig.get_paths()
     standard = {os.path.realpath(paths["stdlib"]), os.path.realpath(paths["platstdlib"])}
-    return sorted(standard | {os.path.join(path, "lib-dynload") for path in standard} | standard)
+    return sorted(standard | {os.path.join(path, "lib-dynload") for path in standard})
 
 
 def _holds_engine(path: str) -> bool:
@@ -137,15 +132,13 @@ def _holds_engine(path: str) -> bool:
     return engine is not None and str(engine.__file__).startswith(os.path.join(path, "tinyflow"))
 
 
-def _import_children(package: str) -> None:
-    module = sys.modules.get(package)
-    for child in pkgutil.iter_modules(getattr(module, "__path__", ())):
-        if child.name != "__main__":
-            _try_import(f"{package}.{child.name}")
-
-
-def _try_import(name: str) -> None:
+def _import_all(name: str) -> None:
+    """Import a module and all below it, passing over what is not meant for this machine."""
     try:
-        importlib.import_module(name)
+        module = importlib.import_module(name)
     except Exception:  # absent on this platform, or in need of a package that is not installed
         sys.modules.pop(name, None)
+        return
+    for child in pkgutil.iter_modules(getattr(module, "__path__", ())):
+        if child.name not in _NEVER:
+            _import_all(f"{name}.{child.name}")

@@ -16,8 +16,9 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from autograder.sandbox.client import Worker, Zygote
@@ -58,15 +59,19 @@ class Sandbox:
         self._temporary = tempfile.TemporaryDirectory(prefix="sandbox-")
         folder = Path(self._temporary.name)
         folder.chmod(0o755)  # workers run as another user
-        self._engine = _unpacked(engine, folder / "engine")
-        self._granted = folder / "granted"  # a folder that workers may read, for the probe
-        self._granted.mkdir()
-        (self._granted / "file").write_text("to be read, and not to be changed")
-        self._protections = protections or Protections()
-        self._uid = _spare_uid() if os.getuid() == 0 else None
-        self._private = {**_checkout_files(), **_files_of(private or {})}
+        granted = folder / "granted"  # a folder that workers may read, for the probe
+        granted.mkdir()
+        self._granted = granted / "file"
+        self._granted.write_text("to be read, and not to be changed")
+        self._settings = {
+            "engine": str(_unpacked(engine, folder / "engine")),
+            "granted": str(granted),
+            "site_dirs": _site_dirs(),
+            "uid": _spare_uid() if os.getuid() == 0 else None,
+            "protections": asdict(protections or Protections()),
+        }
+        self._private = _private_files(private or {})
         self._zygote: Zygote | None = None
-        self._site_dirs = _site_dirs()
         try:
             self.isolation = self._measure()
             require_isolation(self.isolation, require)
@@ -90,24 +95,13 @@ class Sandbox:
 
     def _fork(self, role: str, limits: Limits | None) -> Worker:
         if self._zygote is None or not self._zygote.alive:
-            self._zygote = Zygote(
-                self._engine, self._granted, self._site_dirs, self._uid, self._protections
-            )
+            self._zygote = Zygote(self._settings)
         return self._zygote.worker(role, limits or Limits())
 
     def _measure(self) -> dict[str, Any]:
         """Let a worker try everything forbidden; returns the report with its grade."""
-        prober = self._fork("probe", None)
-        try:
-            tried = prober.try_forbidden(
-                {
-                    "read": {label: str(path) for label, path in self._private.items()},
-                    "granted": str(self._granted / "file"),
-                    "judge_pid": os.getpid(),
-                }
-            )
-        finally:
-            prober.close()
+        with closing(self._fork("probe", None)) as prober:
+            tried = prober.try_forbidden(self._private, str(self._granted), os.getpid())
         assert self._zygote is not None  # it has just forked
         report = {
             **prober.report,
@@ -128,12 +122,7 @@ class Sandbox:
     def __enter__(self) -> Sandbox:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
 
@@ -172,22 +161,20 @@ def _site_dirs() -> list[str]:
     return found
 
 
-def _checkout_files() -> dict[str, Path]:
+def _private_files(private: Mapping[str, Path]) -> dict[str, str]:
+    """What must be unreadable, of what exists here; of a folder, one file inside."""
     places = {f"{name} of the checkout": _CHECKOUT / name for name in (*_PRIVATE, *_PRIVATE_DATA)}
     places["another package of site-packages"] = Path(_site_dirs()[0]) / "pytest" / "__init__.py"
     places["the users of this machine"] = Path("/etc/passwd")
-    home = Path(os.path.expanduser("~"))
-    return {**_files_of(places), **({"the home folder": home} if home.is_dir() else {})}
+    places |= private
+    found = {label: _first_file(place) for label, place in places.items() if place.exists()}
+    home = os.path.expanduser("~")
+    return {**found, **({"the home folder": home} if os.path.isdir(home) else {})}
 
 
-def _files_of(places: Mapping[str, Path]) -> dict[str, Path]:
-    """For each place that exists: the file, or one file inside the folder, or the folder."""
-    return {label: _first_file(place) for label, place in places.items() if place.exists()}
-
-
-def _first_file(place: Path) -> Path:
+def _first_file(place: Path) -> str:
     for folder, folders, files in os.walk(place):
         folders.sort()
         if files:
-            return Path(folder, min(files))
-    return place
+            return os.path.join(folder, min(files))
+    return str(place)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import builtins
 import importlib
-import io
 import json
 import os
 import sys
@@ -16,6 +15,7 @@ import threading
 import traceback
 import types
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import astuple, dataclass
 from typing import Any
 
 from autograder.graph_wire import GraphWire
@@ -53,7 +53,7 @@ def serve(connection: int, role: str, nonce: int, report: Mapping[str, Any]) -> 
     _redirect_output()
     link = _Link(connection)
     handlers: Mapping[str, Callable[[dict[str, Any]], object]] = {
-        "student": _Student(link).handle,
+        "student": _student,
         "runner": run_graph,
         "probe": probe,
     }
@@ -69,10 +69,7 @@ def serve(connection: int, role: str, nonce: int, report: Mapping[str, Any]) -> 
 
 def _redirect_output() -> None:
     for number, name in ((1, "stdout"), (2, "stderr")):
-        raw = io.FileIO(number, "w", closefd=False)
-        text = io.TextIOWrapper(
-            io.BufferedWriter(raw), encoding="utf-8", errors="replace", line_buffering=True
-        )
+        text = os.fdopen(number, "w", 1, "utf-8", "replace", closefd=False)
         setattr(sys, name, text)
         setattr(sys, f"__{name}__", text)
 
@@ -81,31 +78,26 @@ class _Link:
     """The worker's end of the connection."""
 
     def __init__(self, connection: int) -> None:
-        self.connection = connection
-        self.kept: dict[int, object] = {}
-        self.codec = Codec([GraphWire(OPS, judge=False), _Callbacks(self), _Handles(self.kept)])
+        self.input = os.fdopen(connection, "rb", closefd=False)
+        self.output = os.fdopen(connection, "wb", closefd=False)
+        self.codec = Codec([GraphWire(OPS, judge=False), _Callbacks(self), _Handles()])
         self.nonce: int | None = None  # of the call that is being answered
         self.turn = threading.Lock()  # the student's threads may use callbacks
 
     def send(self, kind: Kind, nonce: int, body: object) -> None:
         for part in self.codec.pack(kind, nonce, body, _CAPS):
-            view = memoryview(part)
-            while view:
-                view = view[os.write(self.connection, view) :]
+            self.output.write(part)
+        self.output.flush()
 
     def receive(self) -> tuple[Header, Any]:
         header = Header.parse(self._read(HEADER.size), _CAPS)
         text, raw = self._read(header.json_bytes), self._read(header.raw_bytes)
         return header, self.codec.unpack(text, raw, _CAPS)
 
-    def _read(self, size: int) -> bytearray:
-        data = bytearray(size)
-        view, got = memoryview(data), 0
-        while got < size:
-            count = os.readv(self.connection, [view[got:]])
-            if not count:
-                raise EOFError
-            got += count
+    def _read(self, size: int) -> bytes:
+        data = self.input.read(size)
+        if len(data) < size:
+            raise EOFError
         return data
 
     def answer(self, handle: Callable[[dict[str, Any]], object]) -> None:
@@ -181,25 +173,24 @@ class _Table(Mapping[Op, Callable[..., object]]):
         return len(self._entries)
 
 
+@dataclass(frozen=True, slots=True)
 class _Kept:
     """Wraps a result that stays in the worker."""
 
-    def __init__(self, obj: object) -> None:
-        self.obj = obj
+    obj: object
 
 
 class _Handles(HandleWire):
     """The worker's end of ``$h``: kept objects become numbers, numbers become the objects."""
 
-    def __init__(self, kept: dict[int, object]) -> None:
-        super().__init__()
-        self.kept = kept
+    def __init__(self) -> None:
+        self.kept: list[object] = []
 
     def write(self, obj: object, write: Callable[[object], Any]) -> Any | None:
         """Keep the object and return its number."""
         if type(obj) is not _Kept:
             return None
-        self.kept[len(self.kept)] = obj.obj
+        self.kept.append(obj.obj)
         return len(self.kept) - 1
 
     def read(self, content: Any, read: Callable[[Any], object]) -> Any:
@@ -207,33 +198,24 @@ class _Handles(HandleWire):
         return self.kept[content]
 
 
-class _Student:
-    """Holds the namespace of one notebook."""
+def _student(body: dict[str, Any]) -> object:
+    if "notebook" in body:
+        return _load(body["notebook"], body["skeleton"])
+    target = body["target"]
+    function = _own(target) if isinstance(target, str) else target
+    if body["attribute"] is not None:
+        function = getattr(function, body["attribute"])
+    result = function(*body["args"], **body["kwargs"])
+    return _Kept(result) if body["keep"] else result
 
-    def __init__(self, link: _Link) -> None:
-        self.link = link
-        self.module = types.ModuleType("__main__")
 
-    def handle(self, body: dict[str, Any]) -> object:
-        if "notebook" in body:
-            return self._load(body["notebook"], body["skeleton"])
-        return self._call(body)
-
-    def _load(self, notebook: bytes, skeleton: list[dict[str, Any]] | None) -> object:
-        sys.modules["__main__"] = self.module
-        ours = None if skeleton is None else [Cell(**cell) for cell in skeleton]
-        cells = select_cells(json.loads(notebook), ours)
-        report: LoadReport = run_cells(cells, self.module.__dict__, stub_imports=True)
-        failures = [[f.cell, f.id, f.line, _allowed(f.error), f.message] for f in report.failures]
-        return [failures, list(report.redefined), list(report.defined)]
-
-    def _call(self, body: dict[str, Any]) -> object:
-        target = body["target"]
-        function = _own(target) if isinstance(target, str) else target
-        if body["attribute"] is not None:
-            function = getattr(function, body["attribute"])
-        result = function(*body["args"], **body["kwargs"])
-        return _Kept(result) if body["keep"] else result
+def _load(notebook: bytes, skeleton: list[dict[str, Any]] | None) -> object:
+    module = sys.modules["__main__"] = types.ModuleType("__main__")
+    ours = None if skeleton is None else [Cell(**cell) for cell in skeleton]
+    cells = select_cells(json.loads(notebook), ours)
+    report: LoadReport = run_cells(cells, module.__dict__, stub_imports=True)
+    failures = [list(astuple(failure)) for failure in report.failures]
+    return [failures, list(report.redefined), list(report.defined)]
 
 
 def _own(name: str) -> Any:
@@ -264,7 +246,3 @@ def _describe(error: BaseException) -> dict[str, object]:
     stub = name == "NotImplementedError"
     fault = "memory" if memory else "not_implemented" if stub else "error"
     return {"fault": fault, "name": name, "line": locate(_traceback(error)), "detail": detail}
-
-
-def _allowed(name: str) -> str:
-    return name if name in EXCEPTION_NAMES else "Exception"

@@ -7,9 +7,9 @@ leaves nothing running. Each request is one datagram with two descriptors: conne
 
 from __future__ import annotations
 
-import array
 import gc
 import json
+import math
 import os
 import select
 import signal
@@ -18,6 +18,7 @@ import sys
 import time
 import traceback
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,7 +43,7 @@ def zygote(control: socket.socket, settings: dict[str, Any]) -> None:
     try:
         preload_library(settings["site_dirs"])
         preload_engine(settings["engine"])
-        forgotten = forget_others("autograder")
+        forgotten = forget_others()
         threads = len(os.listdir("/proc/self/task"))
         if threads != 1:
             raise RuntimeError(f"{threads} threads after the imports; a fork needs exactly 1")
@@ -50,8 +51,7 @@ def zygote(control: socket.socket, settings: dict[str, Any]) -> None:
         _send(control, {"failed": traceback.format_exc()[-4000:]})
         return
     warnings.resetwarnings()
-    quiet = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(quiet, 2)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     gc.collect()
     gc.freeze()
     _send(control, {"ready": os.getpid(), "forgotten": forgotten, "modules": len(sys.modules)})
@@ -70,8 +70,9 @@ class _Zygote:
     def run(self) -> None:
         try:
             while True:
-                wait_ms = 1000 * max(0.0, self._next_deadline() - time.monotonic())
-                for descriptor, _ in self.poll.poll(min(wait_ms, 60_000)):
+                first = min((c.deadline for c in self.children.values()), default=math.inf)
+                wait_s = min(max(0.0, first - time.monotonic()), 60.0)
+                for descriptor, _ in self.poll.poll(1000 * wait_s):
                     if descriptor in self.children:
                         self._reap(descriptor, expired=False)
                     elif not self._request():
@@ -80,9 +81,6 @@ class _Zygote:
         finally:
             for child in self.children.values():
                 os.kill(child.pid, signal.SIGKILL)
-
-    def _next_deadline(self) -> float:
-        return min((c.deadline for c in self.children.values()), default=time.monotonic() + 60)
 
     def _expire(self) -> None:
         now = time.monotonic()
@@ -95,20 +93,18 @@ class _Zygote:
         self.poll.unregister(descriptor)
         os.close(descriptor)
         _, status, usage = os.wait4(child.pid, 0)
-        cpu_s = usage.ru_utime + usage.ru_stime
-        peak = usage.ru_maxrss * 1024
-        _send(
-            self.control,
-            {"ended": child.number, "status": status, "expired": expired, "cpu_s": cpu_s}
-            | {"peak_bytes": peak},
-        )
+        message = {
+            "ended": child.number,
+            "status": status,
+            "expired": expired,
+            "cpu_s": usage.ru_utime + usage.ru_stime,
+            "peak_bytes": usage.ru_maxrss * 1024,
+        }
+        _send(self.control, message)
 
     def _request(self) -> bool:
         """Fork a worker for one request; False if the judge has gone."""
-        data, ancillary, _, _ = self.control.recvmsg(1 << 16, socket.CMSG_SPACE(8))
-        descriptors = array.array("i")
-        for _, _, content in ancillary:
-            descriptors.frombytes(content[: len(content) // 4 * 4])
+        data, descriptors, _, _ = socket.recv_fds(self.control, 1 << 16, 2)
         if not data or len(descriptors) != 2:
             return False
         request = json.loads(data)
@@ -121,8 +117,9 @@ class _Zygote:
         handle = os.pidfd_open(pid)
         self.children[handle] = _Child(request["number"], pid, time.monotonic() + limits.life_s)
         self.poll.register(handle, select.POLLIN)
-        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [handle]))]
-        self.control.sendmsg([json.dumps({"started": request["number"]}).encode()], rights)
+        socket.send_fds(
+            self.control, [json.dumps({"started": request["number"]}).encode()], [handle]
+        )
         return True
 
     def _child(self, request: dict[str, Any], limits: Limits, conn: int, output: int) -> None:
@@ -139,7 +136,5 @@ class _Zygote:
 
 
 def _send(control: socket.socket, message: dict[str, Any]) -> None:
-    try:
+    with suppress(OSError):  # the judge has gone; the next read says so
         control.send(json.dumps(message).encode())
-    except OSError:
-        return  # the judge has gone; the next read says so

@@ -13,7 +13,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autograder.wire import DTYPES, HEADER, Caps, Codec, Header, Kind, WireError
+from autograder.wire import HEADER, Caps, Codec, Header, Kind, WireError
+from autograder.wire_data import DTYPES
 
 CODEC = Codec()
 
