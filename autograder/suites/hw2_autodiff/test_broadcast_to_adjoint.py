@@ -1,7 +1,5 @@
 """Hidden tests of broadcast_to_adjoint: z = x repeated to a larger shape."""
 
-import pytest
-
 from autograder.judge.adjoint import answer, ask
 from autograder.judge.plugin import bucket
 from tinyflow import ops
@@ -31,9 +29,9 @@ def test_scalar(student, runner, rng):
 
 
 @bucket(RULE, "stretched", hint="An axis of size 1 that was repeated is summed back to size 1.")
-@pytest.mark.parametrize("shape", [(1, 4), (3, 1)])
-def test_axis_of_size_one(student, runner, rng, shape):
-    answer(student, runner, RULE, question(rng.normal(size=shape), (3, 4), rng))
+def test_axis_of_size_one(student, runner, rng):
+    for shape in [(1, 4), (3, 1)]:
+        answer(student, runner, RULE, question(rng.normal(size=shape), (3, 4), rng))
 
 
 @bucket(RULE, "stretched", hint="An axis of size 1 that stayed 1 is not summed away.")
@@ -43,6 +41,6 @@ def test_axis_that_stays_one(student, runner, rng):
 
 
 @bucket(RULE, "both", hint="New axes and stretched axes can come together.")
-@pytest.mark.parametrize("shape", [(3, 1), (1, 3), (1, 1)])
-def test_new_and_stretched_axes(student, runner, rng, shape):
-    answer(student, runner, RULE, question(rng.normal(size=shape), (3, 3, 3), rng))
+def test_new_and_stretched_axes(student, runner, rng):
+    for shape in [(3, 1), (1, 3), (1, 1)]:
+        answer(student, runner, RULE, question(rng.normal(size=shape), (3, 3, 3), rng))

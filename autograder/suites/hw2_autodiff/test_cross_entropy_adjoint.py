@@ -1,7 +1,6 @@
 """Hidden tests of the adjoint of the mean sparse softmax cross entropy."""
 
 import numpy as np
-import pytest
 
 from autograder.judge.adjoint import answer, ask
 from autograder.judge.plugin import bucket
@@ -49,10 +48,10 @@ def test_large_logits(student, runner, rng):
 
 
 @bucket(TASK, "mean", hint="The loss is a mean over the rows: so is its adjoint.")
-@pytest.mark.parametrize("rows", [2, 3, 7])
-def test_mean_over_rows(student, runner, rng, rows):
-    logits, labels = batch(rng, rows, 5)
-    answer(student, runner, RULE, question(logits, labels, rng, upstream=1.0))
+def test_mean_over_rows(student, runner, rng):
+    for rows in [2, 3, 7]:
+        logits, labels = batch(rng, rows, 5)
+        answer(student, runner, RULE, question(logits, labels, rng, upstream=1.0))
 
 
 @bucket(TASK, "mean", hint="n counts rows, not classes and not elements.")

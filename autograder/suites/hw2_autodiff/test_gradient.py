@@ -1,7 +1,8 @@
 """Hidden tests of gradient. Rules and accumulation are given, right, and count their calls."""
 
+from functools import partial
+
 import numpy as np
-import pytest
 
 from autograder.judge import check
 from autograder.judge.oracle import derivatives, slope
@@ -99,22 +100,18 @@ def test_two_runs_in_a_row(student, runner, rng):
 
 
 @bucket(TASK, "diamonds", hint="A node is differentiated after all its users, not at first sight.")
-@pytest.mark.parametrize("sketch", [LATE_LEFT, LATE_RIGHT], ids=["left", "right"])
-def test_diamond_with_ways_of_different_length(student, runner, rng, sketch):
-    judge(student, runner, sketch, inputs(rng, 1))
+def test_diamond_with_ways_of_different_length(student, runner, rng):
+    for sketch in [LATE_LEFT, LATE_RIGHT]:
+        judge(student, runner, sketch, inputs(rng, 1))
 
 
 @bucket(TASK, "diamonds", hint="The inner value of a diamond waits for its longest way to y too.")
-@pytest.mark.parametrize("flip", [False, True])
-def test_inner_diamond(student, runner, rng, flip):
-    def pair(a, b):
-        return (b, a) if flip else (a, b)
-
-    steps = (
-        ("tanh", 0), ("exp", 1), ("tanh", 2), ("neg", 3), ("mul", *pair(4, 1)),
-        ("add", *pair(5, 2)), ("mul", *pair(6, 3)),
-    )  # fmt: skip
-    judge(student, runner, Sketch(1, steps), inputs(rng, 1))
+def test_inner_diamond(student, runner, rng):
+    unary = (("tanh", 0), ("exp", 1), ("tanh", 2), ("neg", 3))
+    left = (*unary, ("mul", 4, 1), ("add", 5, 2), ("mul", 6, 3))
+    right = (*unary, ("mul", 1, 4), ("add", 2, 5), ("mul", 3, 6))
+    for steps in (left, right):
+        judge(student, runner, Sketch(1, steps), inputs(rng, 1))
 
 
 @bucket(TASK, "diamonds", hint="The order of creation need not be the order of inputs: sort nodes.")
@@ -126,21 +123,21 @@ def test_shared_value_between_two_outputs(student, runner, rng):
 
 
 @bucket(TASK, "diamonds", hint="Any graph without cycles will do: try random ones.")
-@pytest.mark.parametrize("steps", [8, 16, 24])
-def test_random_graphs(student, runner, rng, steps):
-    judge(student, runner, random_sketch(rng, 3, steps), inputs(rng, 3))
+def test_random_graphs(student, runner, rng):
+    for steps in [8, 16, 24]:
+        judge(student, runner, random_sketch(rng, 3, steps), inputs(rng, 3))
 
 
 @bucket(TASK, "fan_out", hint="Every use of a value contributes, however many there are.")
-@pytest.mark.parametrize("uses", [5, 6, 9])
-def test_many_users(student, runner, rng, uses):
-    steps = [("tanh", 0), *((str(rng.choice(["tanh", "exp", "neg"])), 1) for _ in range(uses))]
-    total = 2
-    for index in range(3, uses + 2):
-        steps.append(("add", index, total) if index % 2 else ("sub", total, index))
-        total = len(steps)
-    steps.append(("mul", total, 0))
-    judge(student, runner, Sketch(1, tuple(steps)), inputs(rng, 1))
+def test_many_users(student, runner, rng):
+    for uses in [5, 6, 9]:
+        steps = [("tanh", 0), *((str(rng.choice(["tanh", "exp", "neg"])), 1) for _ in range(uses))]
+        total = 2
+        for index in range(3, uses + 2):
+            steps.append(("add", index, total) if index % 2 else ("sub", total, index))
+            total = len(steps)
+        steps.append(("mul", total, 0))
+        judge(student, runner, Sketch(1, tuple(steps)), inputs(rng, 1))
 
 
 @bucket(TASK, "fan_out", hint="x * x reads x twice: both contributions count.")
@@ -158,11 +155,11 @@ def test_upstream_gradients(student, runner, rng):
 
 
 @bucket(TASK, "grad_ys", hint="A y that is listed twice contributes twice.")
-@pytest.mark.parametrize("upstream", [False, True])
-def test_output_listed_twice(student, runner, rng, upstream):
-    sketch = Sketch(1, (("tanh", 0), ("mul", 1, 0)))
-    arrays = inputs(rng, 1)
-    judge(student, runner, sketch, arrays, outputs=(2, 1, 2), upstream=upstream, rng=rng)
+def test_output_listed_twice(student, runner, rng):
+    for upstream in [False, True]:
+        sketch = Sketch(1, (("tanh", 0), ("mul", 1, 0)))
+        arrays = inputs(rng, 1)
+        judge(student, runner, sketch, arrays, outputs=(2, 1, 2), upstream=upstream, rng=rng)
 
 
 @bucket(TASK, "grad_ys", hint="A y may lie inside another y's graph: it is a use like any other.")
@@ -267,35 +264,35 @@ def test_one_way_blocked(student, runner, rng):
 
 
 @bucket(TASK, "outputs", hint="A node can have several results, each with an adjoint of its own.")
-@pytest.mark.parametrize("used", ["both", "first", "second"])
-def test_node_with_two_results(student, runner, rng, used):
+def test_node_with_two_results(student, runner, rng):
+    def forward(c, d, xp, x):
+        return xp.tanh(c * x) * (d * x)
+
+    (array,) = inputs(rng, 1)
     a, b = (float(c) for c in rng.uniform(0.5, 2, 2) * [1, -1])
     op, rule = twin(a, b)
-    (array,) = inputs(rng, 1)
-    x = Value(ops.placeholder(dtype="float64").node)
-    first, second = op(x)
-    feeds = {x: array, first: a * array, second: b * array}
-    y, forward = {
-        "both": (ops.mul(ops.tanh(first), second), lambda xp, x: xp.tanh(a * x) * (b * x)),
-        "first": (ops.mul(ops.exp(first), first), lambda xp, x: xp.exp(a * x) * (a * x)),
-        "second": (ops.mul(ops.tanh(second), second), lambda xp, x: xp.tanh(b * x) * (b * x)),
-    }[used]
-    graph = Graph((y,))
-    parts = Parts(graph, rules={op: rule})
-    built = ask(student, graph, [x], None, parts)
-    check.close(runner.run(built, feeds)[0], derivatives(forward, [array])[0])
-    check.equal(parts.calls[first.node], 1, "calls of the rule of the node with two results")
+    for c, d in ((a, b), (a, a), (b, b)):  # both results, only the first, only the second
+        x = Value(ops.placeholder(dtype="float64").node)
+        first, second = op(x)
+        feeds = {x: array, first: a * array, second: b * array}
+        left, right = (first if k == a else second for k in (c, d))
+        graph = Graph((ops.mul(ops.tanh(left), right),))
+        parts = Parts(graph, rules={op: rule})
+        built = ask(student, graph, [x], None, parts)
+        (want,) = derivatives(partial(forward, c, d), [array])
+        check.close(runner.run(built, feeds)[0], want)
+        check.equal(parts.calls[first.node], 1, "calls of the rule of the node with two results")
 
 
 @bucket(TASK, "second", hint="The gradient is a graph like any other: differentiate it again.")
-@pytest.mark.parametrize("sketch", [CHAIN, LATE_LEFT], ids=["chain", "diamond"])
-def test_second_derivative(student, runner, rng, sketch):
-    (array,) = inputs(rng, 1)
-    drawing = sketch.draw([array])
-    first = ask(student, drawing.graph(), drawing.xs)
-    second = ask(student, first, drawing.xs)
-    (want,) = derivatives(slope(sketch.forward(), 0), [array], tolerance=1e-5)
-    check.close(runner.run(second, drawing.feeds)[0], want, "second derivative")
+def test_second_derivative(student, runner, rng):
+    for sketch in [CHAIN, LATE_LEFT]:
+        (array,) = inputs(rng, 1)
+        drawing = sketch.draw([array])
+        first = ask(student, drawing.graph(), drawing.xs)
+        second = ask(student, first, drawing.xs)
+        (want,) = derivatives(slope(sketch.forward(), 0), [array], tolerance=1e-5)
+        check.close(runner.run(second, drawing.feeds)[0], want, "second derivative")
 
 
 @bucket(TASK, "second", hint="d2y/dx dw: the first gradient depends on the other input as well.")

@@ -1,7 +1,5 @@
 """Hidden tests of matmul_adjoint: z = A B, where A is x or its transpose and B is y or its."""
 
-import pytest
-
 from autograder.judge import check
 from autograder.judge.adjoint import answer, ask
 from autograder.judge.plugin import bucket
@@ -59,8 +57,8 @@ def test_both_operands_transposed(student, runner, rng):
 
 
 @bucket(RULE, "one_product", hint="matmul transposes its operands for free: two nodes are enough.")
-@pytest.mark.parametrize("transpose_a", [False, True])
-@pytest.mark.parametrize("transpose_b", [False, True])
-def test_one_product_per_adjoint(student, runner, rng, transpose_a, transpose_b):
-    new = answer(student, runner, RULE, question(rng, transpose_a, transpose_b))
-    check.at_most(len(new), 2, "nodes built for two adjoints")
+def test_one_product_per_adjoint(student, runner, rng):
+    for transpose_a in [False, True]:
+        for transpose_b in [False, True]:
+            new = answer(student, runner, RULE, question(rng, transpose_a, transpose_b))
+            check.at_most(len(new), 2, "nodes built for two adjoints")
