@@ -1,7 +1,5 @@
 """Hidden tests of the whole: the student's gradient, accumulate and adjoints, together."""
 
-import numpy as np
-
 from autograder.judge import check
 from autograder.judge.oracle import derivatives, slope
 from autograder.judge.parts import whole
@@ -114,18 +112,14 @@ def test_training_step_lowers_the_loss(student, runner, rng, homework):
     (given_x, *xs, given), feeds = leaves(x, *weights, labels)
     loss = network_graph(given_x, *xs, given, (n, m), 1)
     built = differentiate(student, homework, Graph((loss,)), xs)
-    losses, rate = [], 0.1
-    for _ in range(6):
+    losses = []
+    for _ in range(4):
         *slopes, value = runner.run(Graph((*built.outputs, loss)), feeds)
         losses.append(float(value))
-        for leaf, array in zip(xs, slopes):
-            check.close(array, array, "a gradient of training")
-            check.equal(array.shape, feeds[leaf].shape, "shape of a gradient of training")
-            feeds[leaf] = feeds[leaf] - rate * array
-    # weights that merely shrink lower the loss as well: look at the last slopes
-    last = [feeds[leaf] + rate * array for leaf, array in zip(xs, slopes)]
-    _, *expected = derivatives(network(labels, 1), [x, *last])
-    for got, want in zip(slopes, expected):
-        check.close(got, want)
-    if not (np.isfinite(losses).all() and losses[-1] < losses[0]):
-        check.fail("losses of 6 steps", losses, "a falling sequence")
+        # at each step: weights that merely shrink lower the loss as well
+        _, *expected = derivatives(network(labels, 1), [x, *(feeds[leaf] for leaf in xs)])
+        for leaf, got, want in zip(xs, slopes, expected):
+            check.close(got, want, "a gradient of training")
+            feeds[leaf] = feeds[leaf] - 0.1 * got
+    if losses[-1] >= losses[0]:
+        check.fail("losses of 4 steps", losses, "a falling sequence")
