@@ -50,6 +50,11 @@ class Finding:
     lost: dict[tuple[str, str], int] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
+    def shown(self) -> str:
+        """The lost buckets of the case's task, and how often where it was not always."""
+        own = {bucket: n for (task, bucket), n in self.lost.items() if task == self.case.task}
+        return ", ".join(b if n == self.seeds else f"{b} {n}/{self.seeds}" for b, n in own.items())
+
 
 @dataclass(frozen=True, slots=True)
 class Verification:
@@ -75,8 +80,9 @@ class Verification:
             title += f", {self.reach.tried} callables within reach"
         table = Table("solution", "kind", "loses", "verdict", title=title)
         for finding in self.findings:
-            lost = {bucket: seeds for (task, bucket), seeds in finding.lost.items() if task}
-            shown = ", ".join(lost) if finding.case.kind == "wrong" else f"{len(lost)} buckets"
+            shown = (
+                finding.shown() if finding.case.kind == "wrong" else f"{len(finding.lost)} buckets"
+            )
             verdict = "[red]" + "; ".join(finding.problems) if finding.problems else "[green]ok"
             table.add_row(finding.case.id, finding.case.kind, shown, verdict)
         table.caption = "\n".join(self.problems) or "the suite may ship"
