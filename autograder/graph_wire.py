@@ -18,7 +18,7 @@ import numpy as np
 
 from autograder.wire import Caps, Extension, WireError, require
 from tinyflow.errors import TinyflowError
-from tinyflow.ir import REQUIRED, Attribute, Graph, Node, Op, Value, verify
+from tinyflow.ir import Graph, Node, Op, Value, verify
 from tinyflow.types import Device, DType
 
 __all__ = ["MAX_NODES", "GraphWire"]
@@ -32,7 +32,10 @@ _MAX_VERSION = 1_000_000
 
 
 class GraphWire(Extension):
-    """One end of the extension. ``made`` are the nodes that came from the other end, in order."""
+    """One end of the extension.
+
+    ``nodes``: all that crossed, by number. ``made``: those that came from the other end, in order.
+    """
 
     tag, hashable = "$g", True
 
@@ -42,15 +45,10 @@ class GraphWire(Extension):
         self._foreign: dict[str, Op] = {}  # the judge's ops that are not in our catalog, by name
         self._source = "the student's" if judge else "given"  # where a node came from, in errors
         self._numbers: dict[Node, int] = {}
-        self._nodes: dict[int, Node] = {}
+        self.nodes: dict[int, Node] = {}
         self._sent = 0  # nodes of ours that crossed
         self._pending: list[Node] = []  # nodes of ours in the message being written
         self.made: list[Node] = []
-
-    @property
-    def known(self) -> int:
-        """How many nodes have crossed, in both directions."""
-        return len(self._nodes)
 
     def write(self, obj: object, write: Callable[[object], Any]) -> Any | None:
         """A letter for the kind, then numbers; None for objects of other kinds."""
@@ -79,7 +77,7 @@ class GraphWire(Extension):
         for node in self._pending:
             number = self._numbers[node]
             if sent:
-                self._nodes[number] = node
+                self.nodes[number] = node
             else:
                 del self._numbers[node]
         if sent:
@@ -108,16 +106,12 @@ class GraphWire(Extension):
             self._numbers[v.node] if not v.index and not v.version else self._value(v)
             for v in node.inputs
         ]
-        attrs = {
-            key: write(node.attrs[key])
-            for key, attribute in node.op.attributes.items()
-            if not _is_default(attribute, node.attrs[key])
-        }
         device = str(node.device) if node.device else None
         after = [self._numbers[need] for need in node.after]
         op = node.op.name
         if self._judge and op not in self._ops:
             return [[op, len(node.outputs)], inputs, {}, node.name, after, device]
+        attrs = {key: write(value) for key, value in node.attrs.items()}
         return [op, inputs, attrs, node.name, after, device]
 
     def open(self, content: Any | None, read: Callable[[Any], object], caps: Caps) -> None:
@@ -133,7 +127,7 @@ class GraphWire(Extension):
             except (TinyflowError, WireError) as error:
                 raise WireError(f"new node {index}: {error}") from None
             number = 2 * len(self.made) + 1 - self._parity
-            self._numbers[node], self._nodes[number] = number, node
+            self._numbers[node], self.nodes[number] = number, node
             self.made.append(node)
 
     def _build(self, row: Any, read: Callable[[Any], object]) -> Node:
@@ -187,8 +181,8 @@ class GraphWire(Extension):
         return graph
 
     def _node(self, number: Any) -> Node:
-        require(type(number) is int and number in self._nodes, "a reference to no node")
-        return self._nodes[number]
+        require(type(number) is int and number in self.nodes, "a reference to no node")
+        return self.nodes[number]
 
     def _read_value(self, parts: Any) -> Value:
         triple = type(parts) is list and [type(part) for part in parts] == [int, int, int]
@@ -205,12 +199,6 @@ def _needs(node: Node) -> list[Node]:
     bodies = [node.attrs[k] for k, a in node.op.attributes.items() if a.kind == "graph"]
     inner = [value.node for body in bodies if isinstance(body, Graph) for value in body.outputs]
     return [*(value.node for value in reversed(node.inputs)), *node.after, *inner]
-
-
-def _is_default(attribute: Attribute, value: object) -> bool:
-    if attribute.default is REQUIRED or isinstance(value, np.ndarray):
-        return False
-    return type(value) is type(attribute.default) and bool(value == attribute.default)
 
 
 def _attribute(op: Op, key: str, value: object) -> object:

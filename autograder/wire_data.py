@@ -12,7 +12,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +26,6 @@ _NAMES = {np.dtype(name): name for name in DTYPES}
 _SCALARS = (type(None), bool, int, float, str, np.bool_, np.integer, np.floating)
 _NON_FINITE = ("nan", "inf", "-inf")
 _MAX_INT_DIGITS, _MAX_RANK, _MAX_STRING = 20, 16, 1 << 20
-_SURE_TO_FIT = 1e4  # into every float dtype
 
 Array = np.ndarray[Any, Any]
 Write = Callable[[object], Any]
@@ -44,7 +43,7 @@ class Caps:
     json_bytes: int = 8 << 20
     raw_bytes: int = 64 << 20
     values: int = 2_000_000
-    arrays: int = 256
+    arrays: int = 100_000
     depth: int = 64
     nodes: int = 500_000  # new graph nodes
 
@@ -109,8 +108,8 @@ class Writer:
         Subclasses cross as their base: only data crosses, never behaviour.
         """
         self._values += 1
-        if self._depth > self._caps.depth or self._values > self._caps.values:
-            raise WireError("nested too deep, or too many values")
+        few = self._depth <= self._caps.depth and self._values <= self._caps.values
+        require(few, "nested too deep, or too many values")
         self._depth += 1
         try:
             return _scalar(obj) if isinstance(obj, _SCALARS) else self._compound(obj)
@@ -118,8 +117,6 @@ class Writer:
             self._depth -= 1
 
     def _compound(self, obj: Any) -> Any:
-        if isinstance(obj, np.ndarray):
-            return self._any_array(obj)
         for tag, extension in self._extensions.items():
             content = extension.write(obj, self.write)
             if content is not None:
@@ -134,17 +131,11 @@ class Writer:
             return {"$s": [self.write(item) for item in obj]}
         if isinstance(obj, bytes):
             return {"$b": self._array(np.frombuffer(obj, np.uint8))}
-        return self._any_array(obj)
-
-    def _any_array(self, obj: Any) -> Any:
-        array = _as_array(obj)
-        if array.ndim == 0 and array.dtype.kind in "biuf":
-            return {"$0": [_NAMES[array.dtype], self.write(array.item())]}
-        return {"$a": self._array(array)}
+        return {"$a": self._array(_as_array(obj))}
 
     def _array(self, array: Array) -> int:
-        if len(self.arrays) >= self._caps.arrays:
-            raise WireError(f"more than {self._caps.arrays} arrays in one message")
+        most = self._caps.arrays
+        require(len(self.arrays) < most, f"more than {most} arrays in one message")
         self.arrays.append(np.ascontiguousarray(array).reshape(array.shape))
         return len(self.arrays) - 1
 
@@ -192,12 +183,12 @@ class Reader:
     def read(self, item: Any) -> object:
         """The object for one JSON item; counts it and everything below."""
         self._values += 1
-        if self._depth > self._caps.depth or self._values > self._caps.values:
-            raise WireError("nested too deep, or too many values")
+        few = self._depth <= self._caps.depth and self._values <= self._caps.values
+        require(few, "nested too deep, or too many values")
         if type(item) is str:
             return _checked_string(item)
         if type(item) is float:
-            require(math.isfinite(item), "a number too large for a float")
+            require(math.isfinite(item), "a bare number that is not finite")
         if not isinstance(item, list | dict):
             return item  # None, bool, int or a finite float
         self._depth += 1
@@ -239,18 +230,6 @@ class Reader:
         require(known, "a reference to no array, or to one used before")
         return self.unread.pop(index)
 
-    def _scalar_array(self, content: Any) -> Array:
-        require(_is_pair(content) and _is_dtype(content[0]), "an array of unknown dtype")
-        value: Any = self.read(content[1])
-        require(type(value) in (bool, int, float), "a scalar array must hold a number")
-        try:
-            if abs(value) <= _SURE_TO_FIT:
-                return np.array(value, content[0])
-            with np.errstate(over="ignore"):
-                return np.array(value, content[0])
-        except OverflowError:
-            raise WireError("a number too large for its dtype") from None
-
     def _float(self, text: Any) -> float:
         require(text in _NON_FINITE, "not a non-finite float")
         return float(text)
@@ -261,7 +240,6 @@ class Reader:
         "$s": _set,
         "$b": lambda self, content: self._array(content).tobytes(),
         "$a": _array,
-        "$0": _scalar_array,
         "$f": _float,
     }
 
@@ -271,7 +249,7 @@ def _arrays(listing: Any, raw: bytes | bytearray, caps: Caps) -> list[Array]:
     require(type(listing) is list and len(listing) <= caps.arrays, "too many arrays, or no list")
     found, position = [], 0
     for item in listing:
-        known = _is_pair(item) and _is_dtype(item[0]) and _is_shape(item[1])
+        known = _is_pair(item) and item[0] in DTYPES and _is_shape(item[1])
         require(known, "an array of unknown dtype or shape")
         name, shape = item
         count = math.prod(shape)
@@ -290,10 +268,6 @@ def _is_pair(item: Any) -> bool:
     return type(item) is list and len(item) == 2
 
 
-def _is_dtype(name: Any) -> bool:
-    return type(name) is str and name in DTYPES
-
-
 def _is_shape(shape: Any) -> bool:
     if type(shape) is not list or len(shape) > _MAX_RANK:
         return False
@@ -309,7 +283,7 @@ def _checked_string(text: str) -> str:
 
 
 def read_json(text: bytes | bytearray) -> Any:
-    """Parse strict JSON: no NaN, no key twice, no long integers. Raises WireError."""
+    """Parse JSON without a key twice or long integers; raises WireError. ``Reader`` refuses NaN."""
     try:
         return _STRICT.decode(str(text, "ascii", "strict"))
     except RecursionError:
@@ -323,19 +297,13 @@ def _parse_int(digits: str) -> int:
     return int(digits)
 
 
-def _refuse_constant(name: str) -> NoReturn:
-    raise WireError(f"a bare {name}")
-
-
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     require(len(found) == len(pairs), "a duplicate key")
     return found
 
 
-_STRICT = json.JSONDecoder(
-    parse_int=_parse_int, parse_constant=_refuse_constant, object_pairs_hook=_unique_keys
-)
+_STRICT = json.JSONDecoder(parse_int=_parse_int, object_pairs_hook=_unique_keys)
 
 
 def require(condition: bool, otherwise: str) -> None:

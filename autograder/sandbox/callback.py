@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from autograder.sandbox.errors import Malformed, TimedOut
-from autograder.wire import Extension, WireError
+from autograder.wire import Extension, require
 
-__all__ = ["Callback", "CallbackTable", "CallbackWire", "Handle", "HandleWire", "NoRule", "Own"]
+__all__ = ["Callback", "CallbackTable", "Handle", "NoRule", "Own", "ReferenceWire"]
 
 
 class Callback:
@@ -56,69 +56,50 @@ class CallbackTable(dict[str, "Callback | NoRule | Own"]):
 class Handle:
     """An object of the student's, kept in the worker under ``number``.
 
-    ``handle.attr("run")`` names a method of it, to be passed to ``Worker.call``.
+    A method of it is an object too: ``worker.call("builtins:getattr", kept, "run", keep=True)``.
     """
 
     number: int
-    attribute: str | None = None
-
-    def attr(self, name: str) -> Handle:
-        """The attribute ``name`` of the object, to be called."""
-        return Handle(self.number, name)
 
 
-class CallbackWire(Extension):
-    """Judge's end of the extension ``$c``: callbacks leave as numbers and never come in."""
+class ReferenceWire(Extension):
+    """Judge's end of the extension ``$r``: what is given leaves as a kind and a number or name.
 
-    tag = "$c"
+    Only handles come in. ``given``: the functions of the judge that the worker may call.
+    """
+
+    tag = "$r"
 
     def __init__(self) -> None:
-        self._callbacks: list[Callback] = []
-
-    @property
-    def given(self) -> int:
-        """How many functions of the judge the worker was given."""
-        return len(self._callbacks)
+        self.given: list[Callback] = []
 
     def call(self, number: object, args: object, kwargs: object) -> object:
         """Do what the worker asks; raises Malformed if there is no such callback."""
-        if type(number) is not int or not 0 <= number < len(self._callbacks):
+        if type(number) is not int or not 0 <= number < len(self.given):
             raise Malformed("called a function that was not given")
         if not isinstance(args, list) or not isinstance(kwargs, dict):
             raise Malformed("called a function without a list of arguments")
         if any(not isinstance(key, str) for key in kwargs):
             raise Malformed("called a function with arguments that have no name")
-        return self._callbacks[number](*args, **kwargs)
+        return self.given[number](*args, **kwargs)
 
     def write(self, obj: object, write: AnyFunction[[object], Any]) -> Any | None:
-        """The number of a callback, the name of an own function, or the entries of a table."""
-        if isinstance(obj, Callback | Own):
-            return self._entry(obj)
+        """The kind of reference, and the number, name or entries."""
         if isinstance(obj, CallbackTable):
-            return {"table": [[name, self._entry(entry)] for name, entry in obj.items()]}
-        return None
+            return ["table", [[name, self.write(entry, write)] for name, entry in obj.items()]]
+        if isinstance(obj, NoRule):
+            return ["none", obj.reason]
+        if isinstance(obj, Own):
+            return ["own", obj.name]
+        if isinstance(obj, Handle):
+            return ["kept", obj.number]
+        if not isinstance(obj, Callback):
+            return None
+        if obj not in self.given:
+            self.given.append(obj)
+        return ["given", self.given.index(obj)]
 
-    def _entry(self, entry: Callback | NoRule | Own) -> Any:
-        if isinstance(entry, NoRule):
-            return entry.reason
-        if isinstance(entry, Own):
-            return {"own": entry.name}
-        if entry not in self._callbacks:
-            self._callbacks.append(entry)
-        return self._callbacks.index(entry)
-
-
-class HandleWire(Extension):
-    """Judge's end of the extension ``$h``: handles are numbers on both ways."""
-
-    tag = "$h"
-
-    def write(self, obj: object, write: AnyFunction[[object], Any]) -> Any | None:
-        """The number of a handle."""
-        return obj.number if isinstance(obj, Handle) else None
-
-    def read(self, content: Any, read: AnyFunction[[Any], object]) -> Handle:
+    def read(self, content: Any, read: AnyFunction[[Any], object]) -> object:
         """The handle of a number; raises WireError."""
-        if type(content) is not int or not 0 <= content < 1 << 31:
-            raise WireError("a handle must be a number")
+        require(type(content) is int and 0 <= content < 1 << 31, "a handle must be a number")
         return Handle(content)

@@ -25,17 +25,11 @@ from typing import Any, TypeVar
 import numpy as np
 
 from autograder.graph_wire import MAX_NODES, GraphWire
-from autograder.sandbox.callback import CallbackWire, Handle, HandleWire
+from autograder.sandbox.callback import Handle, ReferenceWire
 from autograder.sandbox.channel import Channel
 from autograder.sandbox.errors import Crashed, Malformed, SandboxError, StudentFault
 from autograder.sandbox.limits import ONE_THREAD, Limits
-from autograder.sandbox.reply import (
-    explain_end,
-    kept_handle,
-    load_report,
-    read_reply,
-    run_results,
-)
+from autograder.sandbox.reply import explain_end, kept_handle, load_report, read_reply, run_results
 from autograder.wire import Caps, Codec, Kind, WireError
 from tinyflow.errors import TinyflowError
 from tinyflow.homework import LoadReport
@@ -156,8 +150,8 @@ class Worker:
         self.usage: Mapping[str, Any] = {}  # cpu_s and peak_bytes, once it has ended
         self._zygote, self._number, self._pidfd = zygote, number, pidfd
         self._graphs = GraphWire(OPS, judge=True)
-        self._callbacks = CallbackWire()
-        codec = Codec([self._graphs, self._callbacks, HandleWire()])
+        self._references = ReferenceWire()
+        codec = Codec([self._graphs, self._references])
         self._channel = Channel(connection, output, codec, limits)
         self._end: StudentFault | None = None
         try:
@@ -182,7 +176,7 @@ class Worker:
     @property
     def given(self) -> int:
         """How many functions of the judge it was given: it may have learnt from their answers."""
-        return self._callbacks.given
+        return len(self._references.given)
 
     def made(self, node: Node) -> bool:
         """True if ``node`` was made in the worker; false for the judge's own nodes."""
@@ -205,7 +199,7 @@ class Worker:
         keep: bool = False,
         **kwargs: object,
     ) -> Any:
-        """Call a function of the notebook, or a method of a kept object (``handle.attr("run")``).
+        """Call a function of the notebook, of a module ("module:name"), or a kept one.
 
         ``args`` and ``kwargs`` may hold data, graphs, values, nodes, callbacks and handles.
         ``keep``: leave the result in the worker and return its Handle. Raises StudentFault.
@@ -213,13 +207,7 @@ class Worker:
         A callback is called with what the student passes: TinyflowError, TypeError and the like
         are raised in the student's code; anything else it raises ends the call and is raised here.
         """
-        body = {
-            "target": target,
-            "attribute": target.attribute if isinstance(target, Handle) else None,
-            "args": list(args),
-            "kwargs": kwargs,
-            "keep": keep,
-        }
+        body = {"target": target, "args": list(args), "kwargs": kwargs, "keep": keep}
         return self._request(body, timeout, kept_handle if keep else lambda result: result)
 
     def run(
@@ -227,9 +215,6 @@ class Worker:
         graph: Graph,
         feeds: Mapping[Value, Any] | Mapping[Node, Any],
         variables: dict[str, Any] | None = None,
-        *,
-        key: tuple[int, int] = (0, 0),
-        timeout: float | None = None,
     ) -> list[Any]:
         """Execute ``graph`` (runners only); ``variables`` is updated with what the run wrote.
 
@@ -239,10 +224,9 @@ class Worker:
             "graph": graph,
             "feeds": [[value, np.asarray(array)] for value, array in feeds.items()],
             "variables": variables or {},
-            "key": list(key),
         }
         try:
-            arrays, written = self._request(body, timeout, run_results)
+            arrays, written = self._request(body, None, run_results)
         except WireError as error:  # it came in parts, and is too much for one message
             raise Malformed(f"the graph cannot be passed on: {error}") from None
         if variables is not None:
@@ -290,10 +274,10 @@ class Worker:
                 return kind, reply
             if kind is not Kind.CALLBACK or not isinstance(reply, dict):
                 raise Malformed("the worker sent a frame out of turn")
-            if self._graphs.known > MAX_NODES:
+            if len(self._graphs.nodes) > MAX_NODES:
                 raise Malformed(f"the given functions made more than {MAX_NODES} nodes")
             try:
-                answer = self._callbacks.call(
+                answer = self._references.call(
                     reply.get("number"), reply.get("args"), reply.get("kwargs")
                 )
                 self._channel.send(Kind.ANSWER, nonce, answer, deadline)
@@ -307,7 +291,9 @@ class Worker:
 
     def _caps(self) -> Caps:
         sent = self._channel
-        return Caps().relative_to(sent.sent_json_bytes, sent.sent_raw_bytes, self._graphs.known)
+        return Caps().relative_to(
+            sent.sent_json_bytes, sent.sent_raw_bytes, len(self._graphs.nodes)
+        )
 
     def _finish(self, fault: StudentFault, *, asked: bool = False) -> StudentFault:
         """Kill the process if it lives; returns the fault that explains its end best."""

@@ -11,6 +11,7 @@ import platform
 import shutil
 import sys
 import tempfile
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,17 +27,6 @@ from autograder.sandbox.sandbox import Sandbox
 __all__ = ["Finding", "doctor", "findings", "measure"]
 
 _ENGINE = Path(__file__).resolve().parent.parent.parent / "tinyflow"
-_CONTAINER = "grade in the course's Docker image, or on a Linux machine"
-_LANDLOCK = (
-    "use Linux 5.13 or newer with CONFIG_SECURITY_LANDLOCK and 'landlock' in the boot option lsm=; "
-    "in Docker, version 23 or newer. Until then files cannot be opened at all after the imports"
-)
-_SECCOMP = "use a kernel with CONFIG_SECCOMP_FILTER on x86_64 or aarch64; or " + _CONTAINER
-_OWN_USER = (
-    "fine for a class: student code runs as you, locked. For 'full', run the grader as root "
-    "(in a container): workers then run as a user that owns nothing"
-)
-_ADVICE = {"full": "nothing to do", "kernel": "nothing to do", "weak": _CONTAINER}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +45,11 @@ def doctor() -> RenderableType:
     table = Table(title="Protections of the sandbox on this machine", title_justify="left")
     for column in ("protection", "holds", "seen", "what to do"):
         table.add_column(column, overflow="fold")
-    for finding in findings(report):
-        mark = Text("yes", "green") if finding.holds else Text("NO", "bold red")
-        table.add_row(
-            finding.protection, mark, Text(finding.seen), "" if finding.holds else finding.advice
-        )
+    for row in findings(report):
+        mark = Text("yes", "green") if row.holds else Text("NO", "bold red")
+        table.add_row(row.protection, mark, Text(row.seen), "" if row.holds else row.advice)
     grade = str(report["grade"])
-    accepted = "graded runs are accepted" if grade != "weak" else "graded runs are refused"
-    return Group(table, Text(f"isolation: {grade} ({accepted}; {_ADVICE[grade]})"))
+    return Group(table, Text(f"isolation: {grade} ({_advice()[grade]})"))
 
 
 def measure() -> Mapping[str, Any]:
@@ -80,37 +67,28 @@ def measure() -> Mapping[str, Any]:
 
 def findings(report: Mapping[str, Any]) -> list[Finding]:
     """The rows for an isolation report."""
+    advice = _advice()
     abi, uid = int(report.get("landlock_abi", 0)), report.get("uid")
+    seccomp = bool(report.get("seccomp"))
     system = f"{platform.system()} {platform.release()}, {platform.machine()}"
+    started = str(report.get("failure", "it started"))[-400:]
     own_user = uid not in (None, 0, os.getuid())
     rows = [
-        Finding("a kernel that can lock", sys.platform == "linux", system, _CONTAINER),
-        Finding(
-            "a locked worker starts",
-            "failure" not in report,
-            str(report.get("failure", "it started"))[-400:],
-            "read the message; install the pinned environment (`make demo` does) and try again",
-        ),
-        Finding("Landlock (files)", abi > 0, f"version {abi}" if abi else "missing", _LANDLOCK),
-        Finding(
-            "seccomp (system calls)",
-            bool(report.get("seccomp")),
-            "allow-list in force" if report.get("seccomp") else "missing",
-            _SECCOMP,
-        ),
-        Finding("a user of its own", own_user, f"worker runs as user {uid}", _OWN_USER),
+        ("a kernel that can lock", sys.platform == "linux", system),
+        ("a locked worker starts", "failure" not in report, started),
+        ("Landlock (files)", abi > 0, f"version {abi}" if abi else "missing"),
+        ("seccomp (system calls)", seccomp, "allow-list in force" if seccomp else "missing"),
+        ("a user of its own", own_user, f"worker runs as user {uid}"),
     ]
+    found = [Finding(name, holds, seen, advice[name]) for name, holds, seen in rows]
     allowed = [what for what, result in report["tried"].items() if result == "allowed"]
-    rows += [
-        Finding(f"cannot {what}", result != "allowed", result, _cure(what, allowed))
-        for what, result in report["tried"].items()
-    ]
-    return rows
+    for what, result in report["tried"].items():
+        verb = what.partition(" ")[0]
+        alone = verb == "import" or (verb == "read" and len(allowed) == 1)
+        cure = advice[f"cannot {verb}" if alone else "cannot"]
+        found.append(Finding(f"cannot {what}", result != "allowed", result, cure))
+    return found
 
 
-def _cure(what: str, allowed: list[str]) -> str:
-    if what.startswith("import"):
-        return "uninstall it from the standard library's folder; it may hold ready-made answers"
-    if len(allowed) == 1 and what.startswith("read"):
-        return "move that file out of the folders of Python, numpy and torch"
-    return f"see the missing protections above; or {_CONTAINER}"
+def _advice() -> dict[str, str]:
+    return tomllib.loads(Path(__file__).with_name("doctor.toml").read_text("utf-8"))

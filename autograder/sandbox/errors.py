@@ -13,6 +13,7 @@ from autograder.outcome import State
 
 __all__ = [
     "EXCEPTION_NAMES",
+    "MEMORY_EXIT_CODE",
     "Crashed",
     "Malformed",
     "NotImplementedByStudent",
@@ -23,6 +24,7 @@ __all__ = [
     "TimedOut",
 ]
 
+MEMORY_EXIT_CODE = 86  # of a worker in which not even the message "out of memory" fitted
 EXCEPTION_NAMES = frozenset(
     name
     for name, member in vars(builtins).items()

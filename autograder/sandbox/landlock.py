@@ -18,16 +18,15 @@ __all__ = ["READ", "READ_DIR", "READ_FILE", "READ_WRITE", "landlock_abi", "restr
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _ASK_VERSION, _PATH_BENEATH = 1, 1
-_EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
+_EXECUTE, _WRITE_FILE, READ_FILE, READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 _TRUNCATE, _IOCTL_DEV = 1 << 14, 1 << 15
-_FILE_RIGHTS = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEV
+_FILE_RIGHTS = _EXECUTE | _WRITE_FILE | READ_FILE | _TRUNCATE | _IOCTL_DEV
 _RIGHTS_OF_ABI = {1: 13, 2: 14, 3: 15, 4: 15}  # later: 16 kinds of access to files
 _NET_TCP = 0b11  # bind and connect, from ABI 4
 _SCOPED = 0b11  # abstract unix sockets and signals stay inside, from ABI 6
 
-READ = _READ_FILE | _READ_DIR | _EXECUTE  # execute: mapping a library, not exec (seccomp has that)
-READ_FILE, READ_DIR = _READ_FILE, _READ_DIR
-READ_WRITE = _READ_FILE | _WRITE_FILE | _TRUNCATE
+READ = READ_FILE | READ_DIR | _EXECUTE  # execute: mapping a library, not exec (seccomp has that)
+READ_WRITE = READ_FILE | _WRITE_FILE | _TRUNCATE
 
 
 def landlock_abi() -> int:

@@ -22,9 +22,9 @@ from autograder.sandbox.fallback import Protections
 from autograder.sandbox.landlock import READ_FILE, READ_WRITE, landlock_abi, restrict_files
 from autograder.sandbox.libc import libc
 from autograder.sandbox.limits import ONE_THREAD, Limits
-from autograder.sandbox.seccomp import restrict_syscalls, seccomp_program, seccomp_supported
+from autograder.sandbox.seccomp import has_seccomp, restrict_syscalls, seccomp_program
 
-__all__ = ["become_user", "detach", "die_with_parent", "drop_capabilities", "lock", "set_limits"]
+__all__ = ["become_user", "detach", "die_with_parent", "lock", "set_limits"]
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
 _CAPABILITY_VERSION_3 = 0x20080522
@@ -65,7 +65,7 @@ def lock(
     abi = landlock_abi() if protections.landlock else 0
     opens = protections.opens(abi)
     program = []  # made now: it is read from a file
-    if protections.seccomp and seccomp_supported():
+    if protections.seccomp and has_seccomp():
         program = seccomp_program(os.getpid(), opens=opens, machine=platform.machine())
     with suppress(OSError):  # a container may forbid it; the memory limit holds all the same
         Path("/proc/self/oom_score_adj").write_text("1000")
@@ -77,7 +77,8 @@ def lock(
     die_with_parent(parent)
     set_limits(limits, own_user=uid is not None)
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
-    drop_capabilities()
+    # a container's user may have capabilities without being root
+    libc("capset", struct.pack("Ii", _CAPABILITY_VERSION_3, 0), bytes(24))
     if abi:
         devices = [("/dev/null", READ_WRITE), ("/dev/urandom", READ_FILE)]
         restrict_files(abi, [*grants, *devices])
@@ -110,11 +111,6 @@ def die_with_parent(parent: int) -> None:
     _prctl(_PR_SET_DUMPABLE, 0)  # no other process of this user may read our memory
     if os.getppid() != parent:
         os._exit(1)
-
-
-def drop_capabilities() -> None:
-    """Give up every capability: a container's user may have some without being root."""
-    libc("capset", struct.pack("Ii", _CAPABILITY_VERSION_3, 0), bytes(24))
 
 
 def set_limits(limits: Limits, *, own_user: bool) -> None:

@@ -84,13 +84,13 @@ def preload_engine(engine: str) -> None:
     _import_all("tinyflow")
 
 
-def forget_others() -> list[str]:
+def forget_others(engine: str) -> list[str]:
     """Drop the path entries and modules that workers must not find; returns the packages' names.
 
     The grader's own is dropped too: what is running keeps its references.
     """
-    library = _library_dirs()
-    sys.path[:] = [p for p in sys.path if p in library or _holds_engine(p)]
+    kept_paths = {*_library_dirs(), engine}
+    sys.path[:] = [path for path in sys.path if path in kept_paths]
     sys.path_importer_cache.clear()
     keep = _KEPT | sys.stdlib_module_names | {"__main__", "__mp_main__"}
     dropped = [name for name in sys.modules if name.partition(".")[0] not in keep]
@@ -125,11 +125,6 @@ def _library_dirs() -> list[str]:
     paths = sysconfig.get_paths()
     standard = {os.path.realpath(paths["stdlib"]), os.path.realpath(paths["platstdlib"])}
     return sorted(standard | {os.path.join(path, "lib-dynload") for path in standard})
-
-
-def _holds_engine(path: str) -> bool:
-    engine = sys.modules.get("tinyflow")
-    return engine is not None and str(engine.__file__).startswith(os.path.join(path, "tinyflow"))
 
 
 def _import_all(name: str) -> None:

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from autograder.sandbox.callback import Handle
 from autograder.sandbox.errors import (
     EXCEPTION_NAMES,
+    MEMORY_EXIT_CODE,
     Crashed,
     Malformed,
     NotImplementedByStudent,
@@ -27,18 +28,10 @@ from autograder.sandbox.limits import Limits
 from autograder.wire import Kind, WireError, require
 from tinyflow.homework import CellFailure, LoadReport
 
-__all__ = [
-    "MEMORY_EXIT_CODE",
-    "explain_end",
-    "kept_handle",
-    "load_report",
-    "read_reply",
-    "run_results",
-]
+__all__ = ["explain_end", "kept_handle", "load_report", "read_reply", "run_results"]
 
 T = TypeVar("T")
 
-MEMORY_EXIT_CODE = 86  # of a worker in which not even the message "out of memory" fitted
 _PLACE = re.compile(r"cell \d{1,5}, line \d{1,6}")
 _FAULTS: Mapping[str, tuple[type[StudentFault], str]] = {
     "memory": (OutOfMemory, "more memory than allowed"),

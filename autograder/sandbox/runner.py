@@ -18,13 +18,13 @@ __all__ = ["run_graph"]
 def run_graph(body: dict[str, Any]) -> object:
     """Arrays of the graph's outputs, and the variables after the run.
 
-    ``body``: graph, feeds ([value or node, array] pairs), variables (array by name), key (seed and
-    run number). Raises what the interpreter raises.
+    ``body``: graph, feeds ([value or node, array] pairs), variables (array by name). Raises what
+    the interpreter raises.
     """
     graph = body["graph"]
     if not isinstance(graph, Graph):
         raise TypeError(f"expected a graph, got {type(graph).__name__}")
     feeds = {Value(key) if isinstance(key, Node) else key: array for key, array in body["feeds"]}
     variables = dict(body["variables"])
-    results = interpret(graph, feeds, variables, NUMPY, tuple(body["key"]))
+    results = interpret(graph, feeds, variables, NUMPY)
     return [results, variables]

@@ -14,7 +14,6 @@ import platform
 import pwd
 import sys
 import tempfile
-import zipfile
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import asdict
@@ -37,10 +36,10 @@ _PRIVATE_DATA = ("gradebook.db", "submitted", "autograded", "feedback", ".kit", 
 class Sandbox:
     """Runs student code, and graphs, in locked processes.
 
-    ``engine``: a directory that holds the stripped ``tinyflow``, or a wheel of it. ``require``: the
-    least isolation accepted, "full", "kernel" or "weak". ``private``: files or folders of this
-    course that must be unreadable, beside those of the checkout. ``isolation``: the report of a
-    probe. Raises SandboxError if no zygote starts or isolation is too weak.
+    ``engine``: a directory that holds the stripped ``tinyflow``. ``require``: the least isolation
+    accepted, "full", "kernel" or "weak". ``private``: files or folders of this course that must be
+    unreadable, beside those of the checkout. ``isolation``: the report of a probe. Raises
+    SandboxError if no zygote starts or isolation is too weak.
     """
 
     def __init__(
@@ -58,14 +57,12 @@ class Sandbox:
             )
         self._temporary = tempfile.TemporaryDirectory(prefix="sandbox-")
         folder = Path(self._temporary.name)
-        folder.chmod(0o755)  # workers run as another user
-        granted = folder / "granted"  # a folder that workers may read, for the probe
-        granted.mkdir()
-        self._granted = granted / "file"
-        self._granted.write_text("to be read, and not to be changed")
+        folder.chmod(0o755)  # workers, who are another user, may read it
+        self._granted = folder / "file"
+        self._granted.write_text("for the probe: to be read, and not to be changed")
         self._settings = {
-            "engine": str(_unpacked(engine, folder / "engine")),
-            "granted": str(granted),
+            "engine": _checked(engine),
+            "granted": str(folder),
             "site_dirs": _site_dirs(),
             "uid": _spare_uid() if os.getuid() == 0 else None,
             "protections": asdict(protections or Protections()),
@@ -81,40 +78,38 @@ class Sandbox:
 
     def worker(self, limits: Limits | None = None) -> Worker:
         """A fresh locked worker for one notebook."""
-        return self._fork("student", limits)
+        return self._running().worker("student", limits or Limits())
 
     def runner(self, limits: Limits | None = None) -> Worker:
         """A fresh locked worker that executes graphs; it never sees student code."""
-        return self._fork("runner", limits)
+        return self._running().worker("runner", limits or Limits())
 
     @property
     def zygote_pid(self) -> int:
         """Process id of the zygote; it is replaced when it dies."""
-        assert self._zygote is not None  # the probe has started one
-        return int(self._zygote.info["ready"])
+        return int(self._running().info["ready"])
 
-    def _fork(self, role: str, limits: Limits | None) -> Worker:
+    def _running(self) -> Zygote:
         if self._zygote is None or not self._zygote.alive:
             self._zygote = Zygote(self._settings)
-        return self._zygote.worker(role, limits or Limits())
+        return self._zygote
 
     def _measure(self) -> dict[str, Any]:
         """Let a worker try everything forbidden; returns the report with its grade."""
-        with closing(self._fork("probe", None)) as prober:
+        with closing(self._running().worker("probe", Limits())) as prober:
             tried = prober.try_forbidden(self._private, str(self._granted), os.getpid())
-        assert self._zygote is not None  # it has just forked
         report = {
             **prober.report,
             "judge_uid": os.getuid(),
             "kernel": platform.release(),
             "python": platform.python_version(),
-            "forgotten": list(self._zygote.info["forgotten"]),
+            "forgotten": self._running().info["forgotten"],
             "tried": tried,
         }
         return {"grade": isolation_grade(report), **report}
 
     def close(self) -> None:
-        """End the zygote and every worker, and remove the unpacked engine."""
+        """End the zygote and every worker."""
         if self._zygote is not None:
             self._zygote.close()
         self._temporary.cleanup()
@@ -126,15 +121,10 @@ class Sandbox:
         self.close()
 
 
-def _unpacked(engine: Path, folder: Path) -> Path:
-    """The engine as a directory; a wheel is unpacked into ``folder``."""
-    if engine.is_file() and zipfile.is_zipfile(engine):
-        with zipfile.ZipFile(engine) as archive:
-            archive.extractall(folder)
-        engine = folder
+def _checked(engine: Path) -> str:
     if not (engine / "tinyflow" / "__init__.py").is_file():
-        raise SandboxError(f"{engine}: expected a folder or wheel that holds the package tinyflow")
-    return engine.resolve()
+        raise SandboxError(f"{engine}: expected a folder that holds the package tinyflow")
+    return str(engine.resolve())
 
 
 def _spare_uid() -> int:
@@ -150,15 +140,13 @@ def _spare_uid() -> int:
 
 def _site_dirs() -> list[str]:
     """Where numpy and torch are installed, without importing them here."""
-    found = []
+    found = {}  # an ordered set
     for name in ("numpy", "torch"):
         spec = importlib.util.find_spec(name)
         if spec is None or spec.origin is None:
             raise SandboxError(f"{name} is not installed here; run `make` or pip install it")
-        directory = str(Path(spec.origin).resolve().parent.parent)
-        if directory not in found:
-            found.append(directory)
-    return found
+        found[str(Path(spec.origin).resolve().parent.parent)] = True
+    return list(found)
 
 
 def _private_files(private: Mapping[str, Path]) -> dict[str, str]:

@@ -17,13 +17,7 @@ from pathlib import Path
 
 from autograder.sandbox.libc import libc
 
-__all__ = [
-    "AUDIT_ARCH",
-    "restrict_syscalls",
-    "seccomp_program",
-    "seccomp_supported",
-    "system_calls",
-]
+__all__ = ["AUDIT_ARCH", "call_table", "has_seccomp", "restrict_syscalls", "seccomp_program"]
 
 AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}  # in the order of the table's columns
 
@@ -44,7 +38,7 @@ Instruction = tuple[int, int, int, int]  # code, jump if true, jump if false, op
 Condition = tuple[int, int, Sequence[int]]  # word of the arguments (two each), mask, allowed values
 
 
-def seccomp_supported() -> bool:
+def has_seccomp() -> bool:
     """True if the table has this machine and the kernel knows seccomp."""
     try:
         return platform.machine() in AUDIT_ARCH and libc("prctl", _PR_GET_SECCOMP, 0, 0, 0, 0) >= 0
@@ -52,7 +46,7 @@ def seccomp_supported() -> bool:
         return False
 
 
-def system_calls(machine: str) -> dict[str, tuple[int, str]]:
+def call_table(machine: str) -> dict[str, tuple[int, str]]:
     """Number and answer of each call on ``machine``; empty for a machine without a column."""
     if machine not in AUDIT_ARCH:
         return {}
@@ -73,7 +67,7 @@ def seccomp_program(pid: int, *, opens: bool, machine: str) -> list[Instruction]
     if machine == "x86_64":
         program += [(_AT_LEAST, 0, 1, _X32), _errno(errno.ENOSYS)]
     rules = _rules(pid, opens)
-    for name, (number, answer) in system_calls(machine).items():
+    for name, (number, answer) in call_table(machine).items():
         if answer == "rule":
             steps = _compiled(*rules[name])
         elif answer == "allow":

@@ -19,10 +19,9 @@ from dataclasses import astuple, dataclass
 from typing import Any
 
 from autograder.graph_wire import GraphWire
-from autograder.sandbox.callback import CallbackWire, HandleWire
-from autograder.sandbox.errors import EXCEPTION_NAMES
+from autograder.sandbox.callback import ReferenceWire
+from autograder.sandbox.errors import EXCEPTION_NAMES, MEMORY_EXIT_CODE
 from autograder.sandbox.probe import probe
-from autograder.sandbox.reply import MEMORY_EXIT_CODE
 from autograder.sandbox.runner import run_graph
 from autograder.wire import HEADER, Caps, Codec, Header, Kind, WireError
 from tinyflow.adjoints import NoGradient
@@ -52,15 +51,11 @@ def serve(connection: int, role: str, nonce: int, report: Mapping[str, Any]) -> 
     """
     _redirect_output()
     link = _Link(connection)
-    handlers: Mapping[str, Callable[[dict[str, Any]], object]] = {
-        "student": _student,
-        "runner": run_graph,
-        "probe": probe,
-    }
+    handle = {"student": _student, "runner": run_graph, "probe": probe}[role]
     try:
         link.send(Kind.HELLO, nonce, dict(report))
         while True:
-            link.answer(handlers[role])
+            link.answer(handle)
     except EOFError:
         return 0
     except MemoryError:
@@ -80,7 +75,7 @@ class _Link:
     def __init__(self, connection: int) -> None:
         self.input = os.fdopen(connection, "rb", closefd=False)
         self.output = os.fdopen(connection, "wb", closefd=False)
-        self.codec = Codec([GraphWire(OPS, judge=False), _Callbacks(self), _Handles()])
+        self.codec = Codec([GraphWire(OPS, judge=False), _References(self)])
         self.nonce: int | None = None  # of the call that is being answered
         self.turn = threading.Lock()  # the student's threads may use callbacks
 
@@ -129,29 +124,32 @@ class _Link:
         return answer
 
 
-class _Callbacks(CallbackWire):
-    """The worker's end of ``$c``: numbers become callables."""
+class _References(ReferenceWire):
+    """The worker's end of ``$r``: what was given becomes callables, what is kept a number."""
 
     def __init__(self, link: _Link) -> None:
-        super().__init__()
         self.link = link
+        self.kept: list[object] = []
 
-    def write(self, obj: object, write: Callable[[object], Any]) -> None:
-        """Callables stay here."""
+    def write(self, obj: object, write: Callable[[object], Any]) -> Any | None:
+        """Keep the object and return its number; other callables do not cross."""
+        if type(obj) is not _Kept:
+            return None
+        self.kept.append(obj.obj)
+        return len(self.kept) - 1
 
-    def read(self, content: Any, read: Callable[[Any], object]) -> object:
-        """A callable, or a mapping by op."""
-        if isinstance(content, dict) and "table" in content:
-            return _Table({name: self._callable(entry) for name, entry in content["table"]})
-        return self._callable(content)
-
-    def _callable(self, entry: int | str | dict[str, str]) -> Callable[..., Any]:
-        if isinstance(entry, str):
-            return NoGradient(entry)
-        if isinstance(entry, dict):
-            own: Callable[..., Any] = _own(entry["own"])
-            return own
-        return lambda *args, **kwargs: self.link.ask(entry, args, kwargs)
+    def read(self, content: Any, read: Callable[[Any], object]) -> Any:
+        """A callable, a kept object, or a mapping of callables by op."""
+        kind, what = content
+        if kind == "table":
+            return _Table({name: self.read(entry, read) for name, entry in what})
+        if kind == "none":
+            return NoGradient(what)
+        if kind == "own":
+            return _own(what)
+        if kind == "kept":
+            return self.kept[what]
+        return lambda *args, **kwargs: self.link.ask(what, args, kwargs)
 
 
 class _Table(Mapping[Op, Callable[..., object]]):
@@ -180,31 +178,11 @@ class _Kept:
     obj: object
 
 
-class _Handles(HandleWire):
-    """The worker's end of ``$h``: kept objects become numbers, numbers become the objects."""
-
-    def __init__(self) -> None:
-        self.kept: list[object] = []
-
-    def write(self, obj: object, write: Callable[[object], Any]) -> Any | None:
-        """Keep the object and return its number."""
-        if type(obj) is not _Kept:
-            return None
-        self.kept.append(obj.obj)
-        return len(self.kept) - 1
-
-    def read(self, content: Any, read: Callable[[Any], object]) -> Any:
-        """The object kept under this number."""
-        return self.kept[content]
-
-
 def _student(body: dict[str, Any]) -> object:
     if "notebook" in body:
         return _load(body["notebook"], body["skeleton"])
     target = body["target"]
     function = _own(target) if isinstance(target, str) else target
-    if body["attribute"] is not None:
-        function = getattr(function, body["attribute"])
     result = function(*body["args"], **body["kwargs"])
     return _Kept(result) if body["keep"] else result
 

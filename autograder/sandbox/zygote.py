@@ -14,7 +14,6 @@ import os
 import select
 import signal
 import socket
-import sys
 import time
 import traceback
 import warnings
@@ -43,7 +42,7 @@ def zygote(control: socket.socket, settings: dict[str, Any]) -> None:
     try:
         preload_library(settings["site_dirs"])
         preload_engine(settings["engine"])
-        forgotten = forget_others()
+        forgotten = forget_others(settings["engine"])
         threads = len(os.listdir("/proc/self/task"))
         if threads != 1:
             raise RuntimeError(f"{threads} threads after the imports; a fork needs exactly 1")
@@ -54,7 +53,7 @@ def zygote(control: socket.socket, settings: dict[str, Any]) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     gc.collect()
     gc.freeze()
-    _send(control, {"ready": os.getpid(), "forgotten": forgotten, "modules": len(sys.modules)})
+    _send(control, {"ready": os.getpid(), "forgotten": forgotten})
     _Zygote(control, settings).run()
 
 

@@ -7,7 +7,7 @@ import struct
 
 import pytest
 
-from autograder.sandbox.seccomp import AUDIT_ARCH, seccomp_program, system_calls
+from autograder.sandbox.seccomp import AUDIT_ARCH, call_table, seccomp_program
 
 PID = 4321
 ALLOW, ERRNO, KILL = 0x7FFF0000, 0x00050000, 0x80000000
@@ -22,7 +22,7 @@ rt_sigqueueinfo io_uring_setup memfd_create bpf userfaultfd keyctl perf_event_op
 def decide(machine: str, name: str, *arguments: int, opens: bool = True) -> int:
     """What the filter answers to one system call."""
     padded = [*arguments, 0, 0, 0, 0, 0, 0][:6]
-    number, _ = system_calls(machine)[name]
+    number, _ = call_table(machine)[name]
     packed = struct.pack("<iIQ6Q", number, AUDIT_ARCH[machine], 0, *padded)
     return execute(machine, packed, opens)
 
@@ -142,4 +142,4 @@ def test_unnamed_calls_do_not_exist(machine: str) -> None:
 
 
 def test_other_machines_have_no_table() -> None:
-    assert system_calls("riscv64") == {}
+    assert call_table("riscv64") == {}
