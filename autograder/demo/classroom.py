@@ -6,23 +6,23 @@ solutions of the bank, 6 hostile; and somebody hands in a link.
 
 from __future__ import annotations
 
-import copy
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
-from typing import Any
 
 from autograder.authoring.manifest import Homework
-from autograder.demo.hostile import Hostile, shown_attacks
-from autograder.demo.untidy import UNTIDY, Untidy, text_cell
-from autograder.mutants.bank import Variant, load_bank
+from autograder.demo.hostile import shown_attacks
+from autograder.demo.untidy import untidy_habits
+from autograder.mutants.bank import Variant, load_bank, replace_cells
 
 __all__ = ["Pupil", "hand_in", "simulate"]
 
-# one letter a student: full, partial, stub, wrong, hostile
+# one letter a student
+_KINDS = {"F": "full", "P": "partial", "S": "stub", "W": "wrong", "H": "hostile"}
 _PATTERN = "FWFHFPFFFHFWFSFFHFPFWFHFPFFHFPFSHWFF"
 # fmt: off
 _NAMES = (
@@ -43,102 +43,73 @@ class Pupil:
     notebook: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class _Recipe:
-    """How notebooks of one kind come about."""
-
-    story: str
-    make: Callable[[], dict[str, Any]]
+_Recipe = tuple[str, Callable[[], bytes]]  # the story, and how such a notebook comes about
 
 
 def simulate(root: Path, homework: Homework, count: int) -> list[Pupil]:
     """The class: ``count`` students, the same ones every time; raises BankError without a bank."""
-    solved = _load(root / "solutions" / homework.id / f"{homework.id}.ipynb")
-    stub = _load(root / "assignments" / homework.id / f"{homework.id}.ipynb")
+    solved = (root / "solutions" / homework.id / f"{homework.id}.ipynb").read_bytes()
+    stub = (root / "assignments" / homework.id / f"{homework.id}.ipynb").read_bytes()
     bank = load_bank(homework.id)
-    recipes = {kind: cycle(found) for kind, found in _recipes(homework, solved, stub, bank)}
-    attacks = [_Recipe(h.title, partial(_hostile, h, stub, root)) for h in shown_attacks(root)]
-    recipes["hostile"] = cycle(attacks)
-    kinds = {"F": "full", "P": "partial", "S": "stub", "W": "wrong", "H": "hostile"}
+    recipes: dict[str, Iterator[_Recipe]] = {
+        "F": cycle(_full(homework.id, bank, solved)),
+        "P": cycle(_partly(homework, solved, stub)),
+        "S": cycle([("handed in untouched", partial(bytes, stub))]),
+        "W": cycle(_wrong(bank, solved)),
+        "H": cycle(_hostile(root, stub)),
+    }
     pupils = []
     for number, letter in enumerate(islice(cycle(_PATTERN), count)):
-        kind = kinds[letter]
-        recipe = next(recipes[kind])
+        story, make = next(recipes[letter])
         name = _NAMES[number % len(_NAMES)]
         student = name if number < len(_NAMES) else f"{name}{number // len(_NAMES) + 1}"
-        notebook = recipe.make()
-        title = text_cell(f"Homework of {student.title()}", "my-name")
-        notebook["cells"].insert(1, title if "id" in notebook["cells"][0] else _without_id(title))
-        pupils.append(Pupil(student, kind, recipe.story, json.dumps(notebook).encode()))
+        pupils.append(Pupil(student, _KINDS[letter], story, _signed(make(), student)))
     return pupils
 
 
-def _load(path: Path) -> dict[str, Any]:
-    notebook: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return notebook
+def _signed(notebook: bytes, student: str) -> bytes:
+    """The notebook with the student's name in a cell: no two hand in the same bytes."""
+    content = json.loads(notebook)
+    cell = {"cell_type": "markdown", "metadata": {}, "source": f"Homework of {student.title()}"}
+    if "id" in content["cells"][0]:
+        cell["id"] = "my-name"
+    content["cells"].insert(1, cell)
+    return json.dumps(content).encode()
 
 
-def _without_id(cell: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in cell.items() if key != "id"}
+def _full(homework_id: str, bank: Sequence[Variant], solved: bytes) -> Sequence[_Recipe]:
+    """Unusual solutions and untidy notebooks by turns."""
+    right = [(v.title, partial(v.notebook, solved)) for v in bank if v.is_right]
+    untidy = [(u.title, partial(u.edit, solved)) for u in untidy_habits(homework_id)]
+    return [r for pair in zip(cycle(right), untidy) for r in pair] + right[len(untidy) :]
 
 
-def _recipes(
-    homework: Homework, solved: dict[str, Any], stub: dict[str, Any], bank: Sequence[Variant]
-) -> Iterator[tuple[str, list[_Recipe]]]:
-    text = json.dumps(solved).encode()
-    right = [_Recipe(v.title, partial(_variant, v, text)) for v in bank if v.is_right]
-    untidy = [_Recipe(u.title, partial(_untidied, u, solved)) for u in UNTIDY]
-    yield "full", [r for pair in zip(cycle(right), untidy) for r in pair] + right[len(untidy) :]
-    wrong = _one_of_each_task([v for v in bank if not v.is_right])
-    yield "wrong", [_Recipe(f"{v.task}: {v.title}", partial(_variant, v, text)) for v in wrong]
-    yield "stub", [_Recipe("handed in untouched", partial(copy.deepcopy, stub))]
-    names = [task.name for task in homework.tasks if task.function is not None]
-    yield (
-        "partial",
-        [
-            _Recipe(
-                f"{done} of {len(names)} tasks done", partial(_partly, names[:done], solved, stub)
-            )
-            for done in (5, 8, 10, 2)
-        ],
-    )
+def _wrong(bank: Sequence[Variant], solved: bytes) -> Sequence[_Recipe]:
+    """First one of each task, the gradient first, then the second ones, and so on."""
+    rounds: Counter[str] = Counter()
+    keyed = []
+    for variant in bank:
+        if not variant.is_right:
+            rounds[variant.task] += 1
+            keyed.append((rounds[variant.task], variant.task != "gradient", variant.id, variant))
+    ordered = [entry[-1] for entry in sorted(keyed, key=lambda entry: entry[:3])]
+    return [(f"{v.task}: {v.title}", partial(v.notebook, solved)) for v in ordered]
 
 
-def _one_of_each_task(variants: Sequence[Variant]) -> list[Variant]:
-    """The same variants, first one of each task, the gradient first, then the second ones."""
-    rounds: dict[str, int] = {}
-    keys = {}
-    for variant in variants:
-        rounds[variant.task] = rounds.get(variant.task, 0) + 1
-        keys[variant.id] = (rounds[variant.task], variant.task != "gradient", variant.id)
-    return sorted(variants, key=lambda variant: keys[variant.id])
+def _partly(homework: Homework, solved: bytes, stub: bytes) -> Sequence[_Recipe]:
+    ids = [f"solution-{task.name}" for task in homework.tasks if task.function is not None]
+    sources = {cell["id"]: cell["source"] for cell in json.loads(solved)["cells"]}
+    recipes: list[_Recipe] = []
+    for done in (5, 8, 10, 2):
+        cells = {name: sources[name] for name in ids[:done]}
+        make = partial(replace_cells, stub, cells, before=ids[0])
+        recipes.append((f"{done} of {len(ids)} tasks done", make))
+    return recipes
 
 
-def _variant(variant: Variant, solved: bytes) -> dict[str, Any]:
-    notebook: dict[str, Any] = json.loads(variant.notebook(solved))
-    return notebook
-
-
-def _untidied(untidy: Untidy, solved: dict[str, Any]) -> dict[str, Any]:
-    notebook = copy.deepcopy(solved)
-    untidy.edit(notebook)
-    return notebook
-
-
-def _partly(done: Sequence[str], solved: dict[str, Any], stub: dict[str, Any]) -> dict[str, Any]:
-    notebook = copy.deepcopy(stub)
-    sources = {cell["id"]: cell["source"] for cell in solved["cells"]}
-    for cell in notebook["cells"]:
-        if cell["id"].removeprefix("solution-") in done:
-            cell["source"] = sources[cell["id"]]
-    return notebook
-
-
-def _hostile(hostile: Hostile, stub: dict[str, Any], root: Path) -> dict[str, Any]:
-    text = json.dumps(stub).encode()
+def _hostile(root: Path, stub: bytes) -> Sequence[_Recipe]:
     places = {"ROOT": str(root), "PRIVATE": str(root / ".demo")}
-    notebook: dict[str, Any] = json.loads(hostile.notebook(text, text, places))
-    return notebook
+    return [(h.title, partial(h.notebook, stub, stub, places)) for h in shown_attacks(root)]
 
 
 def hand_in(pupils: Sequence[Pupil], homework: Homework, inbox: Path) -> None:

@@ -110,11 +110,13 @@ class Grader:
         open_ones = [s for s in submissions if s.problem is None]
         if not open_ones:
             return Judged(outcomes, frozenset(), {})
-        with Pool(self._settings(), min(jobs, len(open_ones))) as pool:
-            before = _known(store, open_ones)
+        before = _known(store, open_ones)
+        unseen = len(open_ones) if force else len(open_ones) - len(before)
+        with Pool(self._settings(), min(jobs, unseen)) as pool:
             known = {} if force else _counting(store, open_ones, pool.identity, before)
             todo = [s for s in open_ones if s.student not in known]
             if todo:
+                pool.grow(min(jobs, len(todo)))
                 self._check_reference(store, pool)
             outcomes |= known | self._judge(store, pool, todo, progress)
             return Judged(outcomes, frozenset(s.student for s in todo), before, pool.isolation)

@@ -100,12 +100,12 @@ class Pool:
 
     def __init__(self, settings: PoolSettings, processes: int = 1) -> None:
         self._settings = settings
-        self._processes = max(1, processes)
+        self._first = max(1, processes)
         self._starting: deque[_Spawned] = deque()
         self._judges: list[_Judge] = []
 
     def __enter__(self) -> Pool:
-        self._starting.extend(self._spawn() for _ in range(self._processes))
+        self.grow(self._first)
         try:
             self._judges.append(self._greet(self._starting.popleft()))
         except PoolError:
@@ -123,6 +123,11 @@ class Pool:
         for judge in self._judges:
             self._stop(judge)
         self._judges.clear()
+
+    def grow(self, processes: int) -> None:
+        """Start more judges until there are ``processes``; they join as they become ready."""
+        while len(self._judges) + len(self._starting) < processes:
+            self._starting.append(self._spawn())
 
     def _abandon(self) -> None:
         """End the processes that nobody has waited for."""

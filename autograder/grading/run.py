@@ -14,6 +14,7 @@ from autograder.grading.course import Course
 from autograder.grading.marks import Change, Mark, changes, mark
 from autograder.grading.plan import Grader, find_submissions
 from autograder.grading.pool import JUDGE
+from autograder.grading.store import Store
 
 __all__ = ["GradedClass", "Options", "grade_class"]
 
@@ -86,8 +87,6 @@ def grade_class(
 
 def current_marks(course: Course, homework: Homework) -> dict[str, Mark | None]:
     """The mark of every collected submission from stored outcomes; None: not graded yet."""
-    from autograder.grading.store import Store
-
     store = Store.open(course, homework.id)
     found: dict[str, Mark | None] = {}
     for submission in find_submissions(course, homework.id):

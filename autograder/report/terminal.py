@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from rich.console import Group, RenderableType
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -60,21 +60,13 @@ def change_table(moved: Iterable[Change]) -> Table:
 
 
 def isolation_table(isolation: Mapping[str, Any]) -> RenderableType:
-    """The sandbox's own report, one line a protection, nested reports below one another."""
+    """The sandbox's own report, one line a protection; nested reports are indented."""
     if not isolation:
         return Text("nothing was judged in this run; the report is stored with each outcome")
-    flat = Table(title="isolation", header_style="bold", title_justify="left", show_header=False)
-    nested: list[RenderableType] = []
+    table = Table(title="isolation", title_justify="left", show_header=False)
     for name, value in isolation.items():
-        if isinstance(value, Mapping):
-            nested.append(_nested(str(name), value))
-        else:
-            flat.add_row(plain(str(name).replace("_", " ")), plain(str(value), 400))
-    return Group(flat, *nested)
-
-
-def _nested(name: str, values: Mapping[str, Any]) -> Table:
-    table = Table(title=name.replace("_", " "), show_header=False, title_justify="left")
-    for key, value in values.items():
-        table.add_row(plain(str(key)), plain(str(value), 400))
+        nested = value if isinstance(value, Mapping) else {}
+        table.add_row(plain(str(name).replace("_", " ")), plain("" if nested else str(value), 400))
+        for key, inner in nested.items():
+            table.add_row(plain(f"  {key}"), plain(str(inner), 400))
     return table
