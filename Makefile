@@ -16,7 +16,7 @@ test: $(STAMP)  ## the whole test suite: lint, types, drift, suite verification,
 	$(ENV) mypy
 	$(ENV) kit build --check
 	$(ENV) kit suite verify hw2_autodiff --seeds 2
-	$(ENV) pytest
+	$(ENV) pytest -n 2 --dist loadfile
 
 nightly: $(STAMP)  ## suite verification with 50 seeds
 	$(ENV) kit suite verify hw2_autodiff --seeds 50
