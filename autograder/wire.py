@@ -15,8 +15,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
 
-import numpy as np
-
 from autograder.wire_data import Caps, Extension, Reader, WireError, Writer, read_json, require
 
 __all__ = ["HEADER", "Caps", "Codec", "Extension", "Header", "Kind", "WireError", "require"]
@@ -62,8 +60,8 @@ class Codec:
     def __init__(self, extensions: Sequence[Extension] = ()) -> None:
         self._extensions = {extension.tag: extension for extension in extensions}
 
-    def pack(self, kind: Kind, nonce: int, body: object, caps: Caps) -> list[bytes | memoryview]:
-        """One frame, as buffers to send in order; raises WireError naming what cannot cross."""
+    def pack(self, kind: Kind, nonce: int, body: object, caps: Caps) -> tuple[bytes, bytes]:
+        """One frame, head with JSON and raw bytes; raises WireError naming what cannot cross."""
         sent = False
         try:
             with _no_collection():
@@ -82,7 +80,7 @@ class Codec:
             for extension in self._extensions.values():
                 extension.settle(sent)
         head = HEADER.pack(_MAGIC, len(encoded), raw_bytes, nonce, kind)
-        return [head + encoded, *(a.reshape(-1).view(np.uint8).data for a in writer.arrays)]
+        return head + encoded, b"".join(array.tobytes() for array in writer.arrays)
 
     def unpack(self, text: bytes | bytearray, raw: bytes | bytearray, caps: Caps) -> object:
         """The object of a frame's JSON and raw bytes; raises WireError at the first oddity."""

@@ -136,7 +136,7 @@ class Writer:
     def _array(self, array: Array) -> int:
         most = self._caps.arrays
         require(len(self.arrays) < most, f"more than {most} arrays in one message")
-        self.arrays.append(np.ascontiguousarray(array).reshape(array.shape))
+        self.arrays.append(array)
         return len(self.arrays) - 1
 
 

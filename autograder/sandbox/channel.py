@@ -57,10 +57,10 @@ class Channel:
 
     def send(self, kind: Kind, nonce: int, body: object, deadline: float) -> None:
         """Send one frame; raises TimedOut, Crashed, or WireError for a body that cannot cross."""
-        head, *buffers = self._codec.pack(kind, nonce, body, Caps())
+        head, raw = self._codec.pack(kind, nonce, body, Caps())
         self.sent_json_bytes += len(head)
-        self.sent_raw_bytes += sum(len(buffer) for buffer in buffers)
-        for part in (head, *buffers):
+        self.sent_raw_bytes += len(raw)
+        for part in (head, raw):
             view = memoryview(part)
             while view:
                 try:

@@ -32,9 +32,8 @@ class Pair:
         return self._cross(self._worker, self._judge, body, caps)
 
     def _cross(self, sender: Codec, reader: Codec, body: object, caps: Caps | None = None) -> Any:
-        head, *buffers = sender.pack(Kind.CALL, 1, body, Caps())
-        raw = b"".join(bytes(buffer) for buffer in buffers)
-        return reader.unpack(bytes(head[HEADER.size :]), raw, caps or Caps())
+        head, raw = sender.pack(Kind.CALL, 1, body, Caps())
+        return reader.unpack(head[HEADER.size :], raw, caps or Caps())
 
     def forge(self, value: object, rows: object = None) -> Any:
         """What the judge makes of a message written by hand."""

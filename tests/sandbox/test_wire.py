@@ -21,8 +21,8 @@ CODEC = Codec()
 
 def frame(body: object, caps: Caps | None = None) -> tuple[bytes, bytes]:
     """JSON and raw part of a frame."""
-    head, *buffers = CODEC.pack(Kind.RESULT, 7, body, caps or Caps())
-    return bytes(head[HEADER.size :]), b"".join(bytes(buffer) for buffer in buffers)
+    head, raw = CODEC.pack(Kind.RESULT, 7, body, caps or Caps())
+    return head[HEADER.size :], raw
 
 
 def there_and_back(body: object) -> object:
