@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from autograder.authoring.manifest import Homework
 from autograder.demo.classroom import Pupil
@@ -39,16 +39,16 @@ def demo_page(
 
 
 def _three(pupils: Sequence[Pupil], marks: Mapping[str, Mark]) -> list[Pupil]:
-    """A full one, a partial one, and the hostile one to which most different things happened."""
-
-    def variety(pupil: Pupil) -> int:
-        return len(_states(marks[pupil.student]))
-
+    """A full one, the best partial one, the hostile one with most different things happening."""
+    better: dict[str, Callable[[Mark], float]] = {
+        "full": lambda mark: mark.seconds,
+        "partial": lambda mark: mark.earned or 0.0,
+        "hostile": lambda mark: len(_states(mark)),
+    }
     chosen = []
-    for kind in ("full", "partial", "hostile"):
+    for kind, key in better.items():
         same = [pupil for pupil in pupils if pupil.kind == kind]
-        if same:
-            chosen.append(max(same, key=variety) if kind == "hostile" else same[-1])
+        chosen += sorted(same, key=lambda pupil: key(marks[pupil.student]))[-1:]
     return chosen
 
 

@@ -100,7 +100,7 @@ def _card(task: TaskMark, score: Score, sources: Mapping[str, str]) -> str:
         f'<section><div class="row"><h2>{words(task.task.title)}</h2>'
         f'<div class="num">{badge(task.state)}{hand} &nbsp;<b>{points(score.earned)}</b>'
         f" / {points(task.task.points)}{extra}</div></div>{comment}"
-        "<table><thead><tr><th>idea</th><th>tests</th>"
+        '<table class="ideas"><thead><tr><th>idea</th><th>tests</th>'
         f'<th class="num">points</th></tr></thead><tbody>{rows}</tbody></table>{code}</section>'
     )
 
