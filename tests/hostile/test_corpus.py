@@ -6,50 +6,32 @@ After each group an honest notebook is graded by the same judge, and must be gra
 from __future__ import annotations
 
 import json
-import re
+import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import replace
-from html.parser import HTMLParser
-from itertools import groupby
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from autograder.authoring.manifest import INTEGRATION, load_homework
-from autograder.demo.hostile import CORPUS, Hostile, load_corpus
-from autograder.grading.marks import Mark, mark
-from autograder.grading.rebuild import read_skeleton, rebuild
-from autograder.intake import parse_cells
-from autograder.outcome import Outcome, State
-from autograder.report.feedback import Sheet, feedback_page
-from tests.hostile.world import HOMEWORK, ROOT, Use, World, world
-
-HOMEWORKS = load_homework(ROOT, HOMEWORK)
-TASKS = tuple(task.name for task in HOMEWORKS.tasks)
-FUNCTIONS = {task.symbol: task.name for task in HOMEWORKS.tasks if task.function}
-SECRETS = ("canary-of", "Hidden tests of", "### BEGIN SOLUTION")
-SAFE_TAGS = frozenset(
-    "html head meta title style body main header section div span h1 h2 b i ul li details summary "
-    "pre table thead tbody tr th td".split()
-)
-
-
-def honest(group: str) -> Hostile:
-    """The solved notebook, to be graded after a group of attacks."""
-    has = ("div_adjoint", "accumulate", INTEGRATION)
-    return Hostile(f"{group}/~honest", "all tasks done", TASKS, {}, {}, {"judged": has})
-
-
-def corpus() -> Iterator[Hostile]:
-    """All attacks, each group followed by an honest notebook."""
-    for group, members in groupby(load_corpus(ROOT / CORPUS), lambda h: h.id.partition("/")[0]):
-        yield from members
-        yield honest(group)
-
+from autograder.authoring.manifest import INTEGRATION
+from autograder.demo.hostile import Hostile, load_corpus, shown_attacks
+from autograder.mutants.bank import BankError
+from autograder.outcome import State
+from autograder.sandbox import Callback, Malformed
+from tests.hostile.ordinary import become
+from tests.hostile.pages import told_nothing
+from tests.hostile.rules import COURSE, TASKS, corpus, examine, honest
+from tests.hostile.world import ROOT, Use, World, world
 
 CASES = tuple(corpus())
+GROUPS = {
+    *("bombs", "exits", "frames", "graphs", "judge", "leaks", "metadata", "network"),
+    *("patches", "reading", "state", "time"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -67,104 +49,22 @@ def here() -> Iterator[World]:
 @pytest.fixture(scope="module")
 def at_first(here: World) -> Use:
     """Memory and descriptors once an honest notebook has been graded."""
-    here.grade(honest("first"), frozenset(TASKS))
+    examine(here, honest("first", frozenset({"accumulate", INTEGRATION})))
     return Use.now(here)
-
-
-def judged_tasks(case: Hostile) -> frozenset[str]:
-    """All tasks, or those that the notebook answers or attacks."""
-    if case.facts.get("all"):
-        return frozenset(TASKS)
-    if "judged" in case.facts:
-        return frozenset(case.facts["judged"])
-    sources = "\n".join(case.cells.values())
-    attacked = {t for f, t in FUNCTIONS.items() if re.search(rf"\b{f}\b", sources)}
-    return frozenset({*case.has, *attacked, *case.facts.get("states", {}), "relu_adjoint"})
-
-
-def marks_of(outcome: Outcome, tasks: frozenset[str]) -> Mark:
-    judged = tuple(task for task in HOMEWORKS.tasks if task.name in tasks)
-    return mark(outcome, replace(HOMEWORKS, tasks=judged))
-
-
-def earned_what_it_should(case: Hostile, found: Mark) -> None:
-    """Full points for right answers that were not ruined, nothing for anything else."""
-    spoilt = case.facts.get("spoils", ())
-    for entry in found.tasks:
-        name, states = entry.task.name, {b.name: b.state.value for b in entry.buckets}
-        assert State.GRADER_ERROR not in states.values(), (name, details(entry.buckets))
-        if name not in case.has:
-            assert entry.earned == 0, (name, states)
-        elif name not in spoilt:
-            assert entry.earned == entry.task.points, (name, states, details(entry.buckets))
-        expected = case.facts.get("states", {}).get(name)
-        assert expected is None or entry.state in expected, (name, states, details(entry.buckets))
-
-
-def details(buckets) -> list[str]:
-    return [test.detail[-400:] for bucket in buckets for test in bucket.tests if test.detail][:3]
-
-
-def told_nothing(notebook: bytes, outcome: Outcome, found: Mark) -> None:
-    """No secret anywhere; to the student no word of hidden tests, and none that the code chose."""
-    hints = {test.hint for test in outcome.tests}
-    said = json.dumps([outcome.output_tail, outcome.notes, [t.detail for t in outcome.tests]])
-    assert not [word for word in SECRETS if word in said], outcome.output_tail
-    page = page_of(notebook, found)
-    assert "smuggled" not in page
-    for test in outcome.tests:
-        assert test.test.partition("::")[2].partition("[")[0] not in page
-        assert not test.detail or test.detail.partition("\n")[0] in hints | {"not written yet"} or (
-            test.detail not in page
-        )
-        assert test.line is None or re.fullmatch(r"cell \d+, line \d+", test.line)
-    assert_harmless(page)
-
-
-def page_of(notebook: bytes, found: Mark) -> str:
-    """The feedback page that the student would get."""
-    skeleton = read_skeleton(ROOT / "assignments" / HOMEWORK / f"{HOMEWORK}.ipynb")
-    shown = rebuild(skeleton, parse_cells(notebook))
-    judged = replace(HOMEWORKS, tasks=tuple(entry.task for entry in found.tasks))
-    return feedback_page(Sheet(judged, found, shown))
-
-
-def assert_harmless(page: str) -> None:
-    """Only our tags, no address, no handler, no character that a terminal would obey."""
-    seen: list[tuple[str, str]] = []
-
-    class Reader(HTMLParser):
-        def handle_starttag(self, tag, attrs):
-            seen.extend((tag, name) for name, _ in [("", ""), *attrs])
-
-    Reader().feed(page)
-    assert {tag for tag, _ in seen} <= SAFE_TAGS
-    names = {name for _, name in seen}
-    assert not [n for n in names if n.startswith("on") or n in ("src", "href", "srcdoc", "action")]
-    assert "default-src 'none'" in page.partition("<body>")[0]
-    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", page)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_a_notebook_earns_what_its_right_answers_earn_and_leaves_nothing(
     here: World, at_first: Use, case: Hostile
 ) -> None:
-    zygote = here.judge.sandbox.zygote_pid
-    tasks = judged_tasks(case)
-    outcome = here.grade(case, tasks)
-    found = marks_of(outcome, tasks)
-    earned_what_it_should(case, found)
+    outcome, found = examine(here, case)
     told_nothing(here.notebook(case), outcome, found)
-    assert "smuggled" not in outcome.output_tail or case.id.startswith(("leaks", "exits"))
-    assert here.processes() == []
-    assert here.files() == here.untouched
-    assert here.judge.sandbox.zygote_pid == zygote
 
 
 def test_the_whole_honest_notebook_still_earns_everything(here: World, at_first: Use) -> None:
-    outcome = here.grade(honest("last"), frozenset(TASKS))
+    outcome, found = examine(here, honest("last", TASKS))
     assert {test.state for test in outcome.tests} == {State.PASSED}
-    assert marks_of(outcome, frozenset(TASKS)).earned == HOMEWORKS.points
+    assert found.earned == COURSE.points
 
 
 def test_memory_and_descriptors_were_given_back(here: World, at_first: Use) -> None:
@@ -173,10 +73,45 @@ def test_memory_and_descriptors_were_given_back(here: World, at_first: Use) -> N
     assert more["judge_files"] <= 0 and more["zygote_files"] <= 0, more
 
 
+def test_a_given_function_that_builds_too_much_is_the_students_fault(here: World) -> None:
+    cell = {"cell_type": "code", "metadata": {}, "source": "def f(g): return g()"}
+    worker = here.judge.sandbox.worker()
+    worker.load(json.dumps({"cells": [cell], "nbformat": 4}).encode(), None)
+    with pytest.raises(Malformed, match="built too much"):
+        worker.call("f", Callback(lambda: np.zeros(65 << 20, np.uint8)))
+
+
+def test_an_ordinary_user_is_protected_as_well() -> None:
+    """A handful of the corpus, graded by somebody who is not root."""
+    as_root = os.getuid() == 0
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.hostile.ordinary"],
+        cwd=ROOT,
+        env={"PATH": "/usr/bin:/bin", "HOME": "/tmp", "PYTHONDONTWRITEBYTECODE": "1"},
+        preexec_fn=(lambda: become(54_322)) if as_root else None,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert json.loads(done.stdout.splitlines()[-1])["grade"] == "kernel"
+
+
 def test_the_corpus_covers_every_kind_of_attack() -> None:
     attacks = [case for case in CASES if not case.id.endswith("~honest")]
     assert len(attacks) >= 40
-    assert {case.id.partition("/")[0] for case in attacks} == {
-        *("bombs", "exits", "frames", "graphs", "judge", "leaks", "metadata", "network"),
-        *("patches", "reading", "state", "time"),
-    }
+    assert {case.id.partition("/")[0] for case in attacks} == GROUPS
+    assert len({case.title for case in attacks}) == len(attacks)
+
+
+def test_the_demonstration_shows_attacks_of_the_corpus() -> None:
+    shown = shown_attacks(ROOT)
+    assert len(shown) >= 5 and all(attack.cells and not attack.has for attack in shown)
+
+
+def test_a_corpus_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BankError, match="no hostile notebooks"):
+        load_corpus(tmp_path)
+    (tmp_path / "time").mkdir()
+    (tmp_path / "time" / "loop.py").write_text("# /// variant\n# has = []\n# ///\npass\n")
+    with pytest.raises(BankError, match=r"loop\.py: the block needs a title"):
+        load_corpus(tmp_path)

@@ -24,8 +24,8 @@ PRIVATE = {
     ".kit/secrets.json": SECRET.decode(),
     "submitted/bob/hw2_autodiff.ipynb": "canary-of-another-student",
 }
-BESIDE = ("numpy.py", "torch.py", "pytest.py", "conftest.py", "json.py", "sitecustomize.py")
-BESIDE_SOURCE = "from pathlib import Path\n(Path(__file__).parent / 'imported').touch()\n"
+TRAPS = ("numpy.py", "torch.py", "pytest.py", "conftest.py", "json.py", "sitecustomize.py")
+TRAP = "from pathlib import Path\n(Path(__file__).parent / 'imported').touch()\n"
 COMMON = ("/", "/tmp", "/var/tmp", "/dev/shm", "/run", "~", "/etc/cron.d")
 
 
@@ -72,7 +72,7 @@ class World:
 
     def files(self) -> dict[str, tuple[int, int, int]]:
         """Size, mode and time of every file here, and files of an attack's name elsewhere."""
-        here = [path for path in self.folder.rglob("*")]
+        here = list(self.folder.rglob("*"))
         for place in COMMON:
             here += Path(place).expanduser().glob("*tinyflow-hostile*")
         found = {}
@@ -134,21 +134,22 @@ def world(folder: Path) -> Iterator[World]:
     """
     for name, text in PRIVATE.items():
         _write(folder / "private" / name, text)
-    for name in BESIDE:
-        _write(folder / "beside" / name, BESIDE_SOURCE)
-    _write(folder / "beside" / "tinyflow" / "__init__.py", BESIDE_SOURCE)
-    before = os.getcwd(), tempfile.tempdir
+    for name in TRAPS:
+        _write(folder / "beside" / name, TRAP)
+    _write(folder / "beside" / "tinyflow" / "__init__.py", TRAP)
+    before, usual = Path.cwd(), tempfile.tempdir
     os.chdir(folder / "beside")
     os.environ["KIT_CANARY"] = "canary-of-the-environment"
     tempfile.tempdir = str(folder)
     try:
         with WatchedJudge(load_homework(ROOT, HOMEWORK), ROOT) as judge:
+            tempfile.tempdir = usual
             made = World(folder, judge, _notebook("assignments"), _notebook("solutions"))
             made.untouched = made.files()
             yield made
     finally:
-        os.chdir(before[0])
-        tempfile.tempdir = before[1]
+        os.chdir(before)
+        tempfile.tempdir = usual
         del os.environ["KIT_CANARY"]
 
 

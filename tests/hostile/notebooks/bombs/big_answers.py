@@ -1,14 +1,13 @@
 # /// variant
 # title = "answers that are too large, too deep or without end"
-# has = ["div_adjoint"]
+# has = ["accumulate"]
 # states = { mul_adjoint = ["malformed"], relu_adjoint = ["malformed"], tanh_adjoint = ["malformed"] }
-# all = true
 # ///
 import numpy
 
 
 def mul_adjoint(node, dy):
-    return ["x" * (1 << 20)] * 20
+    return ["x" * (1 << 20)] * 9
 
 
 def relu_adjoint(node, dy):
@@ -21,14 +20,14 @@ def tanh_adjoint(node, dy):
     return answer
 
 
-def accumulate(contributions):
+def matmul_adjoint(node, dy):
     answer = ()
     for _ in range(100_000):
         answer = (answer,)
     return answer
 
 
-def gradient(graph, xs, grad_ys=None, adjoints=None, accumulate=None):
+def div_adjoint(node, dy):
     return 10**5000
 
 

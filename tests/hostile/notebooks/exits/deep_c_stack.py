@@ -1,7 +1,7 @@
 # /// variant
-# title = "exhausts the stack of C: repr, comparison and syntax of great depth"
+# title = "exhausts the stack of C: hash, comparison and syntax of great depth"
 # has = ["div_adjoint"]
-# limits = { call_s = 1.0 }
+# limits = { call_s = 0.5 }
 # ///
 import sys
 
@@ -9,19 +9,19 @@ DEPTH = 100_000
 sys.setrecursionlimit(1 << 30)
 
 
-def nested():
-    inner = []
+def nested(kind):
+    inner = kind()
     for _ in range(DEPTH):
-        inner = [inner]
+        inner = kind([inner])
     return inner
 
 
 def mul_adjoint(node, dy):
-    return repr(nested())
+    return hash(nested(tuple))
 
 
 def relu_adjoint(node, dy):
-    return nested() == nested()
+    return nested(list) == nested(list)
 
 
 def tanh_adjoint(node, dy):

@@ -1,7 +1,6 @@
 # /// variant
 # title = "calls functions of the judge that it was not given, or with impossible arguments"
 # has = ["accumulate"]
-# all = true
 # ///
 import gc
 

@@ -1,14 +1,12 @@
 # /// variant
 # title = "describes its own failure: with states, lines, names and text of its choice"
 # has = ["div_adjoint"]
-# states = { mul_adjoint = ["error", "timeout"], relu_adjoint = ["malformed"], tanh_adjoint = ["not_implemented", "timeout"] }
-# limits = { call_s = 1.0 }
+# states = { mul_adjoint = ["error", "crashed"], relu_adjoint = ["malformed"], tanh_adjoint = ["not_implemented", "crashed"] }
 # ///
 import gc
 import json
 import os
 import struct
-import time
 
 link = next(thing for thing in gc.get_objects() if type(thing).__name__ == "_Link")
 WORD = "smug" + "gled"
@@ -18,7 +16,7 @@ def say(**reply):
     body = {"$d": list(map(list, reply.items()))}
     text = json.dumps({"v": body, "s": {}, "a": []}).encode()
     os.write(3, struct.pack("<4sIQQB3x", b"TFK1", len(text), 0, link.nonce, 4) + text)
-    time.sleep(1000)
+    os._exit(0)
 
 
 def mul_adjoint(node, dy):

@@ -10,12 +10,8 @@ def chain(x, length):
 
 
 def mul_adjoint(node, dy):
-    return chain(dy, 100_000), dy
+    return chain(dy, 20_000), dy
 
 
 def relu_adjoint(node, dy):
-    return (chain(dy, 3_900),)
-
-
-def accumulate(contributions):
-    return chain(contributions[0], 1_500)
+    return (chain(dy, 2_000),)

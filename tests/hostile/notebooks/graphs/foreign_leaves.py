@@ -1,7 +1,6 @@
 # /// variant
 # title = "answers that read what they were not given: new leaves, variables, other versions"
 # has = ["div_adjoint"]
-# all = true
 # ///
 def mul_adjoint(node, dy):
     return ops.placeholder(dtype="float64"), Value(dy.node, 0, 7)
@@ -18,10 +17,6 @@ def tanh_adjoint(node, dy):
 
 def pow_adjoint(node, dy):
     return ops.normal(shape=(3,)), ops.uniform(shape=(3,))
-
-
-def gradient(graph, xs, grad_ys, adjoints, accumulate):
-    return Graph(tuple(ops.placeholder(dtype="float64", name="gradient") for _ in xs))
 
 
 def accumulate(contributions):

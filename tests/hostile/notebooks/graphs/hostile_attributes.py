@@ -1,7 +1,6 @@
 # /// variant
 # title = "attributes that are code, objects, numbers without end, or of a wrong kind"
 # has = ["div_adjoint"]
-# all = true
 # ///
 CODE = "__import__('os').system('touch /tmp/tinyflow-hostile-attribute')"
 

@@ -5,10 +5,12 @@
 # ///
 import numpy
 
+calls = iter(range(1000))
+
 
 def gradient(graph, xs, grad_ys, adjoints, accumulate):
     total = xs[0]
-    for part in range(20):
-        many = [ops.constant(numpy.arange(3.0) + i) for i in range(100)]
-        total = accumulate([total, *many])
+    if next(calls) < 2:
+        for part in range(18):
+            total = accumulate([total, ops.constant(numpy.zeros(500_000))])
     return Graph((total,) * len(xs))

@@ -1,7 +1,6 @@
 # /// variant
 # title = "score cells with a thousand points, full marks as output, and no assertion"
 # has = ["mul_adjoint"]
-# all = true
 # [cell.score-gradient]
 # outputs = [{ output_type = "execute_result", data = { "text/plain" = "1000.0" }, metadata = {}, execution_count = 1 }]
 # metadata = { nbgrader = { grade = true, grade_id = "score-gradient", points = 1000, solution = true, schema_version = 99, locked = false, task = false } }

@@ -1,7 +1,6 @@
 # /// variant
 # title = "imports the numpy.py, tinyflow and conftest.py that lie beside the notebook"
 # has = ["mul_adjoint"]
-# all = true
 # ///
 import importlib
 import os

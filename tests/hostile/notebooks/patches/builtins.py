@@ -2,7 +2,6 @@
 # title = "replaces what the worker itself is written with"
 # has = ["mul_adjoint"]
 # spoils = ["mul_adjoint"]
-# all = true
 # ///
 import builtins
 import json

@@ -2,7 +2,6 @@
 # title = "patches nodes, values, the catalog and the kernels of its own engine"
 # has = ["mul_adjoint"]
 # spoils = ["mul_adjoint"]
-# all = true
 # ///
 import tinyflow
 import tinyflow.backends.numpy_ as backend

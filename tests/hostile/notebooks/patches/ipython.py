@@ -1,7 +1,6 @@
 # /// variant
 # title = "patches IPython and pytest, and leaves plugins for whoever imports them next"
 # has = ["mul_adjoint"]
-# all = true
 # ///
 import sys
 import types

@@ -1,7 +1,6 @@
 # /// variant
 # title = "subclasses of Value, Node and Graph that show another content each time"
 # has = ["mul_adjoint"]
-# all = true
 # ///
 class LyingValue(Value):
     node = property(lambda self: self)

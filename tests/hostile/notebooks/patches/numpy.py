@@ -1,7 +1,6 @@
 # /// variant
 # title = "makes numpy and torch find everything close"
 # has = ["mul_adjoint"]
-# all = true
 # ///
 import numpy
 import torch
@@ -10,7 +9,6 @@ for module in (numpy, numpy.testing, torch, torch.testing):
     for name in dir(module):
         if "close" in name or "equal" in name or "isfinite" in name:
             setattr(module, name, lambda *args, **kwargs: True)
-numpy.ndarray.__eq__ if hasattr(numpy.ndarray, "__eq__") else None
 numpy.random.default_rng = lambda *args: None
 numpy.add = numpy.multiply = numpy.matmul = lambda x, y, **kwargs: x
 relu_adjoint = tanh_adjoint = lambda node, dy: (dy,)

@@ -1,7 +1,6 @@
 # /// variant
 # title = "searches its own memory and the frames above for tests, hints and expected values"
 # has = ["mul_adjoint"]
-# all = true
 # ///
 import gc
 import sys

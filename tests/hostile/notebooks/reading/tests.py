@@ -1,7 +1,6 @@
 # /// variant
 # title = "looks for hidden tests, hints and wrong solutions everywhere"
 # has = ["mul_adjoint"]
-# all = true
 # ///
 import glob
 import importlib

@@ -1,7 +1,6 @@
 # /// variant
 # title = "leaves marks for the worker that comes next: modules, environment, files, locks"
 # has = ["mul_adjoint"]
-# all = true
 # ///
 import builtins
 import fcntl

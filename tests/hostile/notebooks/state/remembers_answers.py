@@ -1,7 +1,6 @@
 # /// variant
 # title = "keeps the graph of a right answer and hands it in for other tasks"
 # has = ["mul_adjoint"]
-# all = true
 # ///
 kept = []
 honest = mul_adjoint

@@ -3,7 +3,7 @@
 # has = ["mul_adjoint"]
 # spoils = ["mul_adjoint"]
 # states = { mul_adjoint = ["timeout"] }
-# limits = { load_s = 1.0 }
+# limits = { load_s = 0.6 }
 # ///
 while True:
     pass

@@ -2,7 +2,7 @@
 # title = "the rule returns at once; what it built takes hours to compute"
 # has = ["div_adjoint"]
 # states = { mul_adjoint = ["timeout"] }
-# limits = { call_s = 1.0 }
+# limits = { call_s = 0.5 }
 # ///
 def mul_adjoint(node, dy):
     x = ops.ones(shape=(3000, 3000), dtype="float64")

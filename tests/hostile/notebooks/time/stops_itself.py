@@ -2,7 +2,7 @@
 # title = "stops its own process, so that it neither runs nor ends"
 # has = ["div_adjoint"]
 # states = { relu_adjoint = ["timeout"] }
-# limits = { call_s = 1.0 }
+# limits = { call_s = 0.5 }
 # ///
 import os
 import signal
