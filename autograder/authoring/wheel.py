@@ -20,11 +20,21 @@ from pathlib import Path
 from autograder.authoring.body import BodyError, module_path, remove
 from autograder.authoring.manifest import Homework, withheld_functions
 
-__all__ = ["Engine", "build_engine", "build_wheel", "pack", "strip_engine", "wheel_name"]
+__all__ = ["Engine", "build_engine", "build_wheel", "pack", "strip_engine"]
 
 PACKAGE = "tinyflow"
 SUFFIXES = frozenset({".py", ".typed", ".npz", ".md"})  # sources and package data; nothing compiled
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can hold
+METADATA = """\
+Metadata-Version: 2.4
+Name: {name}
+Version: {version}
+Summary: The engine of {homework.id}: {homework.title}
+License-Expression: {project[license]}
+License-File: LICENSE
+Requires-Python: {project[requires-python]}
+"""
+WHEEL = b"Wheel-Version: 1.0\nGenerator: kit\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +55,11 @@ def strip_engine(homework: Homework, root: Path) -> Engine:
             raise BodyError(f"{path}: a link; a release holds plain files only")
         files[path.relative_to(root).as_posix()] = path.read_bytes()
     removed: list[tuple[str, str]] = []
-    for module, names in _by_module(withheld_functions(root, homework)).items():
+    withheld: dict[str, list[str]] = {}
+    for function in withheld_functions(root, homework):
+        module, _, name = function.partition(":")
+        withheld.setdefault(module, []).append(name)
+    for module, names in withheld.items():
         path = module_path(root, module)
         key = path.relative_to(root).as_posix()
         reason = f"not in the engine of {homework.id}: write it, or pass your own as a parameter"
@@ -73,38 +87,24 @@ def build_wheel(homework: Homework, root: Path, out_dir: Path) -> Path:
     The version marks it as the engine of this homework, so pip never takes it for the real one.
     """
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    version = f"{project['version']}+{_short(homework)}"
+    version = f"{project['version']}+{homework.id.partition('_')[0]}"
     info = f"{PACKAGE}-{version}.dist-info"
-    metadata = [
-        ("Metadata-Version", "2.4"),
-        ("Name", PACKAGE),
-        ("Version", version),
-        ("Summary", f"The engine of {homework.id}: {homework.title}"),
-        ("License-Expression", project["license"]),
-        ("License-File", "LICENSE"),
-        ("Requires-Python", project["requires-python"]),
-        *(("Requires-Dist", requirement) for requirement in project["dependencies"]),
-    ]
-    files = dict(strip_engine(homework, root).files)
-    scripts = {k: v for k, v in project.get("scripts", {}).items() if v.startswith(f"{PACKAGE}.")}
-    commands = "".join(f"{name} = {target}\n" for name, target in scripts.items())
-    files[f"{info}/entry_points.txt"] = f"[console_scripts]\n{commands}".encode()
-    files[f"{info}/licenses/LICENSE"] = (root / "LICENSE").read_bytes()
-    files[f"{info}/METADATA"] = "".join(f"{k}: {v}\n" for k, v in metadata).encode()
-    files[f"{info}/WHEEL"] = (
-        b"Wheel-Version: 1.0\nGenerator: kit\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-    )
+    metadata = METADATA.format(name=PACKAGE, version=version, homework=homework, project=project)
+    metadata += "".join(f"Requires-Dist: {needed}\n" for needed in project["dependencies"])
+    scripts = project.get("scripts", {}).items()
+    commands = "".join(f"{k} = {v}\n" for k, v in scripts if v.startswith(f"{PACKAGE}."))
+    files = {
+        **strip_engine(homework, root).files,
+        f"{info}/entry_points.txt": f"[console_scripts]\n{commands}".encode(),
+        f"{info}/licenses/LICENSE": (root / "LICENSE").read_bytes(),
+        f"{info}/METADATA": metadata.encode(),
+        f"{info}/WHEEL": WHEEL,
+    }
     files[f"{info}/RECORD"] = _record(files, f"{info}/RECORD")
     out_dir.mkdir(parents=True, exist_ok=True)
-    path = out_dir / wheel_name(homework, root)
+    path = out_dir / f"{PACKAGE}-{version}-py3-none-any.whl"
     path.write_bytes(pack(files))
     return path
-
-
-def wheel_name(homework: Homework, root: Path) -> str:
-    """File name of the engine wheel of ``homework``."""
-    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return f"{PACKAGE}-{project['version']}+{_short(homework)}-py3-none-any.whl"
 
 
 def pack(files: Mapping[str, bytes]) -> bytes:
@@ -120,18 +120,6 @@ def pack(files: Mapping[str, bytes]) -> bytes:
             entry.external_attr = 0o100644 << 16
             archive.writestr(entry, files[name])
     return buffer.getvalue()
-
-
-def _by_module(functions: tuple[str, ...]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for function in functions:
-        module, _, name = function.partition(":")
-        found.setdefault(module, []).append(name)
-    return found
-
-
-def _short(homework: Homework) -> str:
-    return homework.id.partition("_")[0]
 
 
 def _record(files: Mapping[str, bytes], own_name: str) -> bytes:
