@@ -11,6 +11,7 @@ import ast
 import io
 import json
 import re
+import stat
 import textwrap
 import tokenize
 import zipfile
@@ -23,10 +24,11 @@ from autograder.authoring.body import EVERY, module_path
 from autograder.authoring.manifest import Homework, withheld_functions
 from autograder.authoring.wheel import strip_engine
 
-__all__ = ["Leak", "LeakError", "Secret", "collect_secrets", "scan"]
+__all__ = ["LeakError", "Secret", "collect_secrets", "scan"]
 
 MIN_LINE, MIN_TEXT, MIN_CODE_BYTES = 32, 16, 24  # shorter ones are no secrets but coincidences
 MAX_DEPTH = 4  # zips within zips
+_LINK = "a link, which may lead anywhere; put a file"
 _COMPILED = re.compile(r"\.(pyc|pyo|so|pyd)$|__pycache__|\.ipynb_checkpoints")
 
 
@@ -52,26 +54,13 @@ class Secret:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Leak:
-    """One finding: the file (zip entries as ``a.whl!entry``) and what was found in it."""
-
-    place: str
-    what: str
-
-    def __str__(self) -> str:
-        return f"{self.place}: {self.what}"
-
-
 def collect_secrets(homework: Homework, root: Path) -> tuple[Secret, ...]:
     """Everything that a release of ``homework`` must not contain, from the course at ``root``."""
     engine = strip_engine(homework, root)
     sources = [data.decode() for name, data in engine.files.items() if name.endswith(".py")]
+    for path in sorted((root / "course" / "public" / homework.id).glob("*.py")):
+        sources.append(path.read_text(encoding="utf-8"))
     public = squeeze("\n".join(map(_code_text, sources)))
-    public += "".join(
-        squeeze(_code_text(path.read_text(encoding="utf-8")))
-        for path in sorted((root / "course" / "public" / homework.id).glob("*.py"))
-    )
     secrets = [Secret(f"a path of this machine ({root})", text=squeeze(str(root.resolve())))]
     for function, body in engine.removed:
         secrets += _text_secrets(f"the body of {function}", body, public)
@@ -82,16 +71,17 @@ def collect_secrets(homework: Homework, root: Path) -> tuple[Secret, ...]:
     return tuple(dict.fromkeys(secrets))
 
 
-def scan(folder: Path, secrets: tuple[Secret, ...]) -> tuple[Leak, ...]:
-    """Look through every file below ``folder``; the findings in order of their place."""
-    leaks: list[Leak] = []
+def scan(folder: Path, secrets: tuple[Secret, ...]) -> Iterator[str]:
+    """Look through every file below ``folder``; yields findings "place: what" in order of place.
+
+    A place is a path below ``folder``, and of an entry of a zip ``a.whl!entry``.
+    """
     for path in sorted(folder.rglob("*")):
         place = path.relative_to(folder).as_posix()
         if path.is_symlink():
-            leaks.append(Leak(place, "a link, which may lead anywhere; put a file"))
+            yield f"{place}: {_LINK}"
         elif path.is_file():
-            leaks += _scan_bytes(place, path.read_bytes(), secrets, MAX_DEPTH)
-    return tuple(leaks)
+            yield from _scan_bytes(place, path.read_bytes(), secrets, MAX_DEPTH)
 
 
 def squeeze(text: str) -> str:
@@ -99,26 +89,25 @@ def squeeze(text: str) -> str:
     return re.sub(r"[\s\\\"']+", "", text).lower()
 
 
-def _scan_bytes(place: str, data: bytes, secrets: tuple[Secret, ...], depth: int) -> Iterator[Leak]:
+def _scan_bytes(place: str, data: bytes, secrets: tuple[Secret, ...], depth: int) -> Iterator[str]:
     """Findings in one file; ``depth`` zips may still be opened."""
     if _COMPILED.search(place):
-        yield Leak(place, "compiled or cached code; a release holds sources only")
-    text = f"{place}\n{data.decode('utf-8', 'replace')}"
-    text += "".join(_strings(data))
+        yield f"{place}: compiled or cached code; a release holds sources only"
+    text = "\n".join([place, data.decode("utf-8", "replace"), *_strings(data)])
     squeezed, words = squeeze(text), frozenset(re.findall(r"\w+", text))
     for secret in secrets:
         if secret.is_in(squeezed, words, data):
-            yield Leak(place, secret.what)
+            yield f"{place}: {secret.what}"
     if not zipfile.is_zipfile(io.BytesIO(data)):
         return
     if depth == 0:
-        yield Leak(place, f"zips nested more than {MAX_DEPTH} deep")
+        yield f"{place}: zips nested more than {MAX_DEPTH} deep"
         return
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         for entry in archive.infolist():
             inner = f"{place}!{entry.filename}"
-            if entry.external_attr >> 16 & 0o170000 == 0o120000:
-                yield Leak(inner, "a link, which may lead anywhere; put a file")
+            if stat.S_ISLNK(entry.external_attr >> 16):
+                yield f"{inner}: {_LINK}"
             yield from _scan_bytes(inner, archive.read(entry), secrets, depth - 1)
 
 
@@ -135,7 +124,7 @@ def _strings(data: bytes) -> Iterator[str]:
         elif isinstance(item, list):
             stack += reversed(item)
         elif isinstance(item, str):
-            yield item + "\n"
+            yield item
 
 
 def _text_secrets(what: str, body: str, public: str) -> Iterator[Secret]:

@@ -88,7 +88,7 @@ def refuse_leaks(archive: bytes, secrets: tuple[Secret, ...]) -> None:
     """Raise LeakError, listing the places, if any secret is in the archive."""
     with tempfile.TemporaryDirectory() as name:
         (Path(name) / "release.zip").write_bytes(archive)
-        leaks = scan(Path(name), secrets)
+        leaks = list(scan(Path(name), secrets))
     if leaks:
         places = "\n".join(f"  {leak}" for leak in leaks[:20])
         raise LeakError(f"the release gives away what students must not have:\n{places}")
@@ -101,10 +101,9 @@ def refuse_open_predecessors(root: Path, homework: Homework, out: Path, now: dat
     in ``out``).
     """
     for other in load_manifest(root / "course" / "manifest.toml").values():
-        if other.order >= homework.order:
-            continue
         released = (out / f"{other.id}.zip").exists()
-        if (other.closes is None and released) or (other.closes is not None and now < other.closes):
+        still_open = now < other.closes if other.closes else released
+        if other.order < homework.order and still_open:
             until = f"until {other.closes}" if other.closes else "without a closing date"
             raise ReleaseError(
                 f"{homework.id} contains the answers of {other.id}, which accepts work {until}; "
@@ -116,13 +115,8 @@ def _register(root: Path, homework_id: str) -> None:
     """Fill nbgrader's database as the formgrader's Generate does, and check that it agrees."""
     tools = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     command = [sys.executable, "-m", "nbgrader", "generate_assignment", homework_id, "--force"]
-    done = subprocess.run(
-        command,
-        cwd=root,
-        env={**os.environ, "PATH": tools},  # nbgrader calls alembic by name
-        capture_output=True,
-        text=True,
-    )
+    environment = {**os.environ, "PATH": tools}  # nbgrader calls alembic by name
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
     if done.returncode != 0:
         last = "\n".join(done.stderr.strip().splitlines()[-5:])
         raise ReleaseError(f"nbgrader could not register {homework_id}:\n{last}")
