@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import multiprocessing
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import ExitStack
@@ -21,12 +22,12 @@ from rich.table import Table
 from autograder.authoring.manifest import INTEGRATION, Homework, load_homework
 from autograder.authoring.reach import Reach, try_everything
 from autograder.judge import Judge
-from autograder.mutants.bank import Variant, load_bank
+from autograder.mutants.bank import load_bank
 from autograder.outcome import Outcome, State
 
 __all__ = ["Case", "Finding", "Verification", "cases", "examine", "verify"]
 
-Lost = frozenset[tuple[str, str]]  # (task, bucket)
+PROCESSES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +48,13 @@ class Finding:
 
     case: Case
     seeds: int = 0
-    lost: dict[tuple[str, str], int] = field(default_factory=dict)
+    lost: Counter[tuple[str, str]] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
 
     def shown(self) -> str:
-        """The lost buckets of the case's task, and how often where it was not always."""
+        """The lost buckets of a wrong case's task, and how often where it was not always."""
+        if self.case.kind != "wrong":
+            return f"{len(self.lost)} buckets"
         own = {bucket: n for (task, bucket), n in self.lost.items() if task == self.case.task}
         return ", ".join(b if n == self.seeds else f"{b} {n}/{self.seeds}" for b, n in own.items())
 
@@ -73,62 +76,45 @@ class Verification:
 
     def __rich__(self) -> Table:
         """One line per case, problems below."""
-        wrong = sum(finding.case.kind == "wrong" for finding in self.findings)
-        right = sum(finding.case.kind == "right" for finding in self.findings)
-        title = f"{self.homework}: {self.seeds} seeds, {wrong} wrong and {right} right solutions"
+        kinds = Counter(finding.case.kind for finding in self.findings)
+        title = f"{self.homework}: {self.seeds} seeds, {kinds['wrong']} wrong "
+        title += f"and {kinds['right']} right solutions"
         if self.reach:
             title += f", {self.reach.tried} callables within reach"
         table = Table("solution", "kind", "loses", "verdict", title=title)
         for finding in self.findings:
-            shown = (
-                finding.shown() if finding.case.kind == "wrong" else f"{len(finding.lost)} buckets"
-            )
             verdict = "[red]" + "; ".join(finding.problems) if finding.problems else "[green]ok"
-            table.add_row(finding.case.id, finding.case.kind, shown, verdict)
+            table.add_row(finding.case.id, finding.case.kind, finding.shown(), verdict)
         table.caption = "\n".join(self.problems) or "the suite may ship"
         return table
 
 
-def verify(
-    root: Path,
-    homework_id: str,
-    seeds: int = 3,
-    *,
-    require: str = "kernel",
-    processes: int = 2,
-    reach: bool = True,
-    progress: Progress | None = None,
-) -> Verification:
-    """Judge every case under ``seeds`` secrets in ``processes`` processes.
+def verify(root: Path, homework_id: str, seeds: int) -> Verification:
+    """Judge every case under ``seeds`` secrets in PROCESSES processes, and try what is in reach.
 
     All tasks are judged under the first secret. Under the others a wrong solution is judged on its
     own task only, a right one also on the integration: its other cells are the reference's.
     """
     homework = load_homework(root, homework_id)
-    findings = {case.id: Finding(case) for case in cases(root, homework_id)}
-    jobs = [(case_id, seed) for seed in range(seeds) for case_id in findings]
-    bar = progress or Progress(
+    findings = tuple(Finding(case) for case in cases(root, homework_id))
+    bar = Progress(
         TextColumn("judging {task.fields[case]:36}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
     context = multiprocessing.get_context("spawn")
-    found_reach: Reach | None = None
-    with (
-        bar,
-        ProcessPoolExecutor(processes, context, _start, (root, homework_id, require)) as pool,
-    ):
-        looking = pool.submit(_reach, _solved(root, homework_id)) if reach else None
-        waiting = {pool.submit(_judge, findings[c].case, seed): c for c, seed in jobs}
+    with bar, ProcessPoolExecutor(PROCESSES, context, _start, (root, homework_id)) as pool:
+        looking = pool.submit(_reach, _solved(root, homework_id))
+        waiting = {pool.submit(_judge, f.case, seed): f for seed in range(seeds) for f in findings}
         shown = bar.add_task("judging", total=len(waiting), case="")
         for future in as_completed(waiting):
-            finding = findings[waiting[future]]
+            finding = waiting[future]
             examine(homework, finding, future.result())
             bar.update(shown, advance=1, case=finding.case.id)
-        found_reach = looking.result() if looking else None
-    problems = tuple(_all_problems(homework, findings.values(), found_reach))
-    return Verification(homework_id, seeds, tuple(findings.values()), found_reach, problems)
+        reach = looking.result()
+    problems = tuple(_all_problems(homework, findings, reach))
+    return Verification(homework_id, seeds, findings, reach, problems)
 
 
 def cases(root: Path, homework_id: str) -> Iterator[Case]:
@@ -138,15 +124,17 @@ def cases(root: Path, homework_id: str) -> Iterator[Case]:
     yield Case("reference", "reference", "the solved notebook", solved)
     yield Case("stub", "stub", "the notebook as released", stub)
     for variant in load_bank(homework_id):
-        yield _case(variant, solved)
+        kind = "right" if variant.is_right else "wrong"
+        notebook = variant.notebook(solved)
+        yield Case(variant.id, kind, variant.title, notebook, variant.task, variant.loses)
 
 
 def examine(homework: Homework, finding: Finding, outcome: Outcome) -> None:
     """Add one outcome to a finding, and a problem if it is not what the case demands."""
-    case, lost = finding.case, _lost(outcome)
+    case = finding.case
+    lost = {(test.task, test.bucket) for test in outcome.tests if test.state is not State.PASSED}
     finding.seeds += 1
-    for bucket in sorted(lost):
-        finding.lost[bucket] = finding.lost.get(bucket, 0) + 1
+    finding.lost.update(sorted(lost))
     errors = [test for test in outcome.tests if test.state is State.GRADER_ERROR]
     if errors:
         _note(finding, f"{errors[0].test}: grader_error: {errors[0].detail[-200:]}")
@@ -178,28 +166,15 @@ def _all_problems(
         if finding.case.kind == "wrong":
             caught.update((finding.case.task or "", bucket) for bucket in finding.case.loses)
     for task in homework.tasks:
-        if task.name != INTEGRATION:
-            for bucket in task.buckets:
-                if (task.name, bucket) not in caught:
-                    yield f"{task.name}/{bucket}: no wrong solution says that it loses this bucket"
+        for bucket in task.buckets if task.function else ():
+            if (task.name, bucket) not in caught:
+                yield f"{task.name}/{bucket}: no wrong solution says that it loses this bucket"
     if reach:
         yield from (f"{name} solves {task}" for task, name in reach.solve)
 
 
-def _lost(outcome: Outcome) -> Lost:
-    return frozenset(
-        (test.task, test.bucket) for test in outcome.tests if test.state is not State.PASSED
-    )
-
-
 def _show(buckets: Iterable[tuple[str, str]]) -> str:
     return ", ".join(f"{task}/{bucket}" for task, bucket in sorted(buckets))
-
-
-def _case(variant: Variant, solved: bytes) -> Case:
-    kind = "right" if variant.is_right else "wrong"
-    notebook = variant.notebook(solved)
-    return Case(variant.id, kind, variant.title, notebook, variant.task, variant.loses)
 
 
 def _solved(root: Path, homework_id: str) -> bytes:
@@ -210,10 +185,9 @@ _PROCESS: dict[str, Judge] = {}  # the judge of this pool process
 _STACK = ExitStack()
 
 
-def _start(root: Path, homework_id: str, require: str) -> None:
+def _start(root: Path, homework_id: str) -> None:
     """Open the judge of a pool process."""
-    homework = load_homework(root, homework_id)
-    _PROCESS["judge"] = _STACK.enter_context(Judge(homework, root, require=require))
+    _PROCESS["judge"] = _STACK.enter_context(Judge(load_homework(root, homework_id), root))
 
 
 def _judge(case: Case, seed: int) -> Outcome:
