@@ -45,12 +45,6 @@ class Task:
         return sum(self.buckets.values())
 
     @property
-    def module(self) -> str:
-        """Module that holds the reference body."""
-        assert self.function is not None, f"task {self.name!r} has no function"
-        return self.function.partition(":")[0]
-
-    @property
     def symbol(self) -> str:
         """Name of the function in its module and in the notebook."""
         assert self.function is not None, f"task {self.name!r} has no function"
@@ -93,7 +87,7 @@ def load_manifest(path: Path) -> dict[str, Homework]:
     planned = raw.pop("planned", {})
     if repeated := planned.keys() & raw.keys():
         raise ManifestError(f"{path}: {sorted(repeated)[0]} is both planned and written; drop one")
-    homeworks = [_homework(path, key, table) for key, table in raw.items()]
+    homeworks = [_homework(f"{path}: [{key}", key, table) for key, table in raw.items()]
     return {h.id: h for h in sorted(homeworks, key=lambda h: h.order)}
 
 
@@ -124,40 +118,39 @@ def withheld_functions(root: Path, homework: Homework) -> tuple[str, ...]:
     return tuple(dict.fromkeys(tasks))
 
 
-def _homework(path: Path, key: str, table: Mapping[str, Any]) -> Homework:
+def _homework(where: str, key: str, table: Mapping[str, Any]) -> Homework:
+    """``where`` opens the messages: file, bracket and key, so that a task can add its own."""
     try:
-        tasks = [_task(path, key, name, t) for name, t in table["tasks"].items()]
-        tasks.append(Task(INTEGRATION, "The whole", None, _buckets(path, key, table[INTEGRATION])))
+        tasks = [_task(f"{where}.tasks.{name}]", name, t) for name, t in table["tasks"].items()]
+        whole = _buckets(f"{where}]", table[INTEGRATION])
+        tasks.append(Task(INTEGRATION, "The whole", None, whole))
         void = frozenset(str(name) for name in table.get("void", ()))
         closes = table.get("closes")
         if closes is not None and not (isinstance(closes, datetime) and closes.tzinfo):
             raise ManifestError(
-                f"{path}: [{key}] closes = {closes!r}; expected a date, a time and an offset, "
+                f"{where}] closes = {closes!r}; expected a date, a time and an offset, "
                 "such as 2026-11-01T23:59:00Z"
             )
-        order = int(table["order"])
-        return Homework(key, table["title"], order, tuple(tasks), void, closes)
+        return Homework(key, table["title"], int(table["order"]), tuple(tasks), void, closes)
     except KeyError as error:
-        raise ManifestError(f"{path}: [{key}] lacks {error}") from error
+        raise ManifestError(f"{where}] lacks {error}") from error
 
 
-def _task(path: Path, key: str, name: str, table: Mapping[str, Any]) -> Task:
-    module, colon, symbol = str(table["function"]).partition(":")
-    if not (module and colon and symbol):
-        raise ManifestError(
-            f"{path}: [{key}.tasks.{name}] function {table['function']!r}: expected 'module:name'"
-        )
-    buckets = _buckets(path, f"{key}.tasks.{name}", table)
-    if "points" in table and abs(sum(buckets.values()) - table["points"]) > 1e-9:
-        raise ManifestError(
-            f"{path}: [{key}.tasks.{name}] points = {table['points']} but its buckets add up to "
-            f"{sum(buckets.values())}; make them equal"
-        )
-    return Task(name, str(table.get("title", name)), str(table["function"]), buckets)
+def _task(where: str, name: str, table: Mapping[str, Any]) -> Task:
+    function = str(table["function"])
+    module, _, symbol = function.partition(":")
+    if not (module and symbol.isidentifier()):
+        raise ManifestError(f"{where} function {function!r}: expected 'module:name'")
+    buckets = _buckets(where, table)
+    task = Task(name, str(table.get("title", name)), function, buckets)
+    if "points" in table and abs(task.points - table["points"]) > 1e-9:
+        said = f"{where} points = {table['points']} but its buckets add up to {task.points}"
+        raise ManifestError(f"{said}; make them equal")
+    return task
 
 
-def _buckets(path: Path, where: str, table: Mapping[str, Any]) -> dict[str, float]:
+def _buckets(where: str, table: Mapping[str, Any]) -> dict[str, float]:
     buckets = {name: float(points) for name, points in table["buckets"].items()}
     if not buckets or min(buckets.values()) <= 0:
-        raise ManifestError(f"{path}: [{where}] buckets {buckets}: expected positive points each")
+        raise ManifestError(f"{where} buckets {buckets}: expected positive points each")
     return buckets
