@@ -10,7 +10,7 @@ import ast
 import builtins
 import symtable
 import tokenize
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,11 +54,7 @@ def find(root: Path, function: str) -> Function:
     module, _, name = function.partition(":")
     path = module_path(root, module)
     source = path.read_text(encoding="utf-8")
-    for node in _parse(path, source).body:
-        if isinstance(node, ast.FunctionDef) and node.name == name:
-            break
-    else:
-        raise BodyError(f"{path}: no function {name!r} at the top level of the file")
+    node = _functions(path, source, [name])[0]
     if node.decorator_list or ast.get_docstring(node) is None:
         raise BodyError(f"{path}: {name}: expected a plain function with a docstring")
     lines = source.splitlines(keepends=True)
@@ -75,13 +71,10 @@ def remove(
     ``raise NotImplementedError(reason)``. Raises BodyError naming ``path`` if one is missing.
     """
     lines = source.splitlines(keepends=True)
-    tree = _parse(path, source)
-    chosen = [node for node in _functions(tree, EVERY in names) if {node.name, EVERY} & set(names)]
-    missing = set(names) - {node.name for node in chosen} - {EVERY}
-    if missing:
-        raise BodyError(f"{path}: no function {sorted(missing)[0]!r} at the top level of the file")
     removed: list[tuple[str, str]] = []
-    for node in reversed(chosen):  # from the end, so that line numbers stay true
+    for node in reversed(
+        _functions(path, source, names)
+    ):  # from the end, so that line numbers stay true
         start, end = _body_lines(path, lines, node)
         removed.insert(0, (node.name, "".join(lines[start:end])))
         indent = " " * (node.col_offset + 4)
@@ -107,18 +100,19 @@ def free_names(source: str) -> set[str]:
     return {name for name in names - bound_names(source) if not hasattr(builtins, name)}
 
 
-def _parse(path: Path, source: str) -> ast.Module:
+def _functions(path: Path, source: str, names: Collection[str]) -> list[ast.FunctionDef]:
+    """Top-level functions called ``names``; with EVERY all of them and those of classes too."""
     try:
-        return ast.parse(source)
+        nodes: list[ast.stmt] = ast.parse(source).body
     except SyntaxError as error:
         raise BodyError(f"{path}, line {error.lineno}: {error.msg}") from error
-
-
-def _functions(tree: ast.Module, methods: bool) -> Iterator[ast.FunctionDef]:
-    """Top-level functions in order; with ``methods`` those of top-level classes too."""
-    for node in tree.body:
-        inner = node.body if isinstance(node, ast.ClassDef) and methods else [node]
-        yield from (item for item in inner if isinstance(item, ast.FunctionDef))
+    every = EVERY in names
+    if every:
+        nodes = [n for top in nodes for n in (top.body if isinstance(top, ast.ClassDef) else [top])]
+    functions = [node for node in nodes if isinstance(node, ast.FunctionDef)]
+    if missing := set(names) - {node.name for node in functions} - {EVERY}:
+        raise BodyError(f"{path}: no function {sorted(missing)[0]!r} at the top level of the file")
+    return [node for node in functions if every or node.name in names]
 
 
 def _body_lines(path: Path, lines: list[str], node: ast.FunctionDef) -> tuple[int, int]:

@@ -53,11 +53,11 @@ def build(root: Path, homework_id: str, check: bool = False) -> tuple[str, ...]:
     """
     derived = derive(root, load_homework(root, homework_id))
     diffs: list[str] = []
-    for path in _on_disk(root, homework_id):
-        if path not in derived and check:
-            diffs.append(f"{path}: not derived, and nbgrader would release it; delete it\n")
-        elif path not in derived:
-            raise BuildError(f"{path}: not derived, and nbgrader would release it; delete it")
+    for path in sorted(set(_on_disk(root, homework_id)) - derived.keys()):
+        problem = f"{path}: not derived, and nbgrader would release it; delete it"
+        if not check:
+            raise BuildError(problem)
+        diffs.append(f"{problem}\n")
     for path, content in sorted(derived.items()):
         file = root / path
         old = file.read_bytes() if file.is_file() else b""
@@ -92,8 +92,7 @@ def solved_notebook(root: Path, homework: Homework) -> nbformat.NotebookNode:
     text = jupytext.reads(source.read_text(encoding="utf-8"), fmt="md:myst")
     writer = _Writer(root, homework, source)
     cells = [cell for raw in text.cells for cell in writer.cells(raw)]
-    missing = [task.name for task in homework.tasks if task.name not in writer.written]
-    if missing:
+    if missing := [task.name for task in homework.tasks if task.name not in writer.written]:
         raise BuildError(f"{source}: no slot for task {missing[0]!r} of the manifest; add one")
     notebook: nbformat.NotebookNode = nbformat.v4.new_notebook(cells=cells, metadata=METADATA)
     nbformat.validate(notebook)
@@ -143,8 +142,7 @@ class _Writer:
 
     def _solution(self, task: Task) -> str:
         function = find(self.root, str(task.function))
-        unknown = free_names(function.source) - self.known - {function.name}
-        if unknown:
+        if unknown := free_names(function.source) - self.known - {function.name}:
             raise BuildError(
                 f"{self.file}: task {task.name!r} uses {', '.join(sorted(unknown))}, which no "
                 "set-up cell above it imports; import it there"
@@ -166,22 +164,20 @@ def _code(
     if nbgrader:
         plain = {"grade": False, "locked": False, "solution": False, "task": False}
         metadata["nbgrader"] = {"grade_id": identity, "schema_version": 3, **plain, **nbgrader}
-    cell: nbformat.NotebookNode
-    cell = nbformat.v4.new_code_cell(source, id=identity, metadata=metadata)
+    cell: nbformat.NotebookNode = nbformat.v4.new_code_cell(source, id=identity, metadata=metadata)
     return cell
 
 
 def _generate(course: Path, homework_id: str) -> None:
     """Run nbgrader's generator without a database, as ``generate_assignment --no-db --force``."""
-    config = Config()
-    config.CourseDirectory.root = str(course)
-    config.CourseDirectory.source_directory = "solutions"
-    config.CourseDirectory.release_directory = "assignments"
-    config.CourseDirectory.assignment_id = homework_id
-    config.SaveCells.enabled = False
-    config.GenerateAssignment.no_database = True
+    coursedir = CourseDirectory(
+        root=str(course),
+        source_directory="solutions",
+        release_directory="assignments",
+        assignment_id=homework_id,
+    )
+    config = Config(SaveCells={"enabled": False}, GenerateAssignment={"no_database": True})
     try:
-        coursedir = CourseDirectory(config=config)
         GenerateAssignment(coursedir=coursedir, config=config).start()
     except NbGraderException as error:
         raise BuildError(f"nbgrader cannot generate {homework_id}: {error}") from error
@@ -189,12 +185,10 @@ def _generate(course: Path, homework_id: str) -> None:
 
 def _on_disk(root: Path, homework_id: str) -> list[str]:
     """Files of both derived folders, as paths below ``root``; caches do not count."""
-    found: list[Path] = []
-    for folder in ("solutions", "assignments"):
-        found += sorted((root / folder / homework_id).rglob("*"))
     return [
         path.relative_to(root).as_posix()
-        for path in found
+        for folder in ("solutions", "assignments")
+        for path in sorted((root / folder / homework_id).rglob("*"))
         if not path.is_dir() and not IGNORED & set(path.parts)
     ]
 
