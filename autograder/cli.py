@@ -43,6 +43,7 @@ class _Group(TyperGroup):
 app = typer.Typer(
     cls=_Group,
     help="Release, collect, grade and give back the homeworks of the TinyFlow course.",
+    epilog="Exit codes: 0 done, 1 error, 2 wrong usage, 3 done but something needs a human.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -97,10 +98,9 @@ def collect(
 
     course, found = _open(homework)
     result = run(course, found.id, path, lambda student: withdraw(course, found.id, student))
-    counts = dict.fromkeys(("new", "replaced", "unchanged"), 0)
-    for entry in result.placed:
-        counts[entry.change] += 1
-    _console.print(", ".join(f"{count} {kind}" for kind, count in counts.items()))
+    changes = [entry.change for entry in result.placed]
+    kinds = ("new", "replaced", "unchanged")
+    _console.print(", ".join(f"{changes.count(kind)} {kind}" for kind in kinds))
     if result.ignored:
         names = ", ".join(result.ignored[:5])
         _console.print(plain(f"left aside (only notebooks are graded): {names}", 500, "dim"))
