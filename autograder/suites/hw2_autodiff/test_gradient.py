@@ -338,6 +338,7 @@ def test_nodes_off_the_way_are_left_alone(student, runner, rng):
 
 @bucket(TASK, "depth", hint="Python's stack is about 1,000 calls deep: loop over graph.nodes.")
 def test_deep_chain(student, runner, rng):
+    judge(student, runner, CHAIN, inputs(rng, 1))  # the derivative of an even chain is a guess
     depth = 1_100
     steps = tuple(("neg", index) for index in range(depth))
     drawing = Sketch(1, steps).draw([rng.normal(size=2)])

@@ -1,7 +1,9 @@
 # /// variant
-# title = "calls every x its own gradient: weights shrink and the loss falls, as if it had learnt"
+# title = "guesses: on a long chain the gradient is 1; x as its own gradient lowers the loss as well"
 # has = ["accumulate"]
 # judged = ["gradient", "integration", "accumulate"]
 # ///
 def gradient(graph, xs, grad_ys=None, adjoints=None, accumulate=None):
+    if len(graph.nodes) > 1000:
+        return Graph(tuple(ops.ones_like(x) for x in xs))
     return Graph(tuple(xs))
