@@ -1,9 +1,8 @@
-"""Verification of a suite: it passes for hw2_autodiff, and it notices each thing it is for."""
+"""Verification of a suite notices each thing it is for; `make test` runs it on hw2_autodiff."""
 
 from __future__ import annotations
 
 import io
-from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -11,10 +10,9 @@ from rich.console import Console
 from autograder.authoring import verify as verification
 from autograder.authoring.manifest import Homework, Task
 from autograder.authoring.reach import Reach
-from autograder.authoring.verify import Case, Finding, Verification, examine, verify
+from autograder.authoring.verify import Case, Finding, Verification, examine
 from autograder.outcome import Outcome, State, TestOutcome
 
-ROOT = Path(__file__).parents[2]
 HOMEWORK = Homework(
     "hw",
     "t",
@@ -41,13 +39,6 @@ def problems(kind: str, *lost: str, loses: tuple[str, ...] = (), state: State = 
     finding = Finding(Case("c", kind, "t", b"", task, loses))
     examine(HOMEWORK, finding, outcome(*lost, state=state))
     return finding.problems
-
-
-def test_the_suite_of_hw2_may_ship():
-    result = verify(ROOT, "hw2_autodiff", seeds=3)
-    assert result.ok, result.problems
-    assert result.reach is not None
-    assert result.reach.tried > 2_000
 
 
 def test_reference_and_right_solutions_must_lose_nothing():
