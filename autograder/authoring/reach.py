@@ -13,6 +13,7 @@ import pkgutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Any
 
 import tinyflow
 from autograder.authoring.manifest import Homework, Task
@@ -30,6 +31,10 @@ LIBRARIES = (
     *("builtins", "operator", "functools", "itertools", "math", "copy", "types"),
 )
 CHUNK = 400  # callables tried in one call of the worker
+_ATTRIBUTES: Mapping[str, Mapping[str, Any]] = {
+    "reduce_sum": {"reduction_indices": (0,)},
+    "broadcast_to": {"shape": (2, 3)},
+}
 _ENDS = frozenset({"builtins:input", "builtins:breakpoint", "builtins:exit", "builtins:quit"})
 _PROGRAM = """
 import importlib
@@ -139,16 +144,11 @@ def _question(homework: Homework, task: Task) -> tuple[object, tuple[object, ...
         return "value", ([x, y, dy],)
     if task.name == "gradient":
         return "graph", (Graph((ops.mul(ops.add(x, y), x),)), [x, y])
-    makers: Mapping[str, object] = {
-        "reduce_sum": ops.reduce_sum(x, reduction_indices=(0,)),
-        "broadcast_to": ops.broadcast_to(x, shape=(2, 3)),
-        "cross_entropy": ops.mean_sparse_softmax_cross_entropy_with_logits(x, labels),
-        **{name: ops.OPS[name](x) for name in ("relu", "tanh")},
-        **{name: ops.OPS[name](x, y) for name in ("mul", "div", "pow", "matmul")},
-    }
-    value = makers[task.name.removesuffix("_adjoint")]
+    op = ops.OPS[task.symbol.removesuffix("_adjoint")]
+    inputs = {"x": x, "y": y, "logits": x, "labels": labels}
+    value = op(*(inputs[name] for name in op.inputs), **_ATTRIBUTES.get(op.name, {}))
     assert isinstance(value, Value)
-    return len(value.node.inputs), (value.node, dy)
+    return len(op.inputs), (value.node, dy)
 
 
 def _solves(judge: Judge, task: str, name: str, solved: bytes, secret: bytes) -> bool:
