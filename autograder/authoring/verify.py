@@ -97,12 +97,8 @@ def verify(root: Path, homework_id: str, seeds: int) -> Verification:
     """
     homework = load_homework(root, homework_id)
     findings = tuple(Finding(case) for case in cases(root, homework_id))
-    bar = Progress(
-        TextColumn("judging {task.fields[case]:36}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
+    columns = (TextColumn("judging {task.fields[case]:36}"), BarColumn(), MofNCompleteColumn())
+    bar = Progress(*columns, TimeElapsedColumn())
     context = multiprocessing.get_context("spawn")
     with bar, ProcessPoolExecutor(PROCESSES, context, _start, (root, homework_id)) as pool:
         looking = pool.submit(_reach, _solved(root, homework_id))
