@@ -1,4 +1,4 @@
-"""What judging one submission produced: pure data, one record per test. Layer: shared by judge and grading.
+"""What judging one submission produced: pure data, one record per test. Shared by all layers.
 
 An outcome holds facts only. Marks are computed later from outcomes and the manifest, so changing a
 weight or voiding a test runs no student code again.
