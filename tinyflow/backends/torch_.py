@@ -345,6 +345,8 @@ def _log_softmax_grad(dy: Tensor, y: Tensor, axis: int, out: Out = None) -> Tens
 
 def _checked(labels: Tensor, classes: int) -> Tensor:
     """Labels as int64; floats must be whole. Range is checked where they are used as indices."""
+    if labels.dtype is torch.int64:
+        return labels
     if labels.is_floating_point() and not torch.equal(labels, labels.floor()):
         _refuse(labels, classes)
     return labels.to(torch.int64)
