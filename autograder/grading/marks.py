@@ -7,7 +7,7 @@ A test listed as ``void`` in the manifest counts as passed by everybody whose co
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from autograder.authoring.manifest import Homework, Task
@@ -91,40 +91,26 @@ class Mark:
 
 def mark(outcome: Outcome, homework: Homework) -> Mark:
     """Weigh one outcome by the manifest. Tests of unknown tasks or buckets earn nothing."""
+    tests: dict[tuple[str, str], list[TestOutcome]] = {}
+    for test in outcome.tests:
+        tests.setdefault((test.task, test.bucket), []).append(test)
     tasks = tuple(
-        TaskMark(
-            task,
-            tuple(
-                _bucket(
-                    name,
-                    points,
-                    [t for t in outcome.tests if (t.task, t.bucket) == key],
-                    homework.void,
-                )
-                for name, points in task.buckets.items()
-                for key in [(task.name, name)]
-            ),
-        )
-        for task in homework.tasks
+        TaskMark(task, tuple(_buckets(task, tests, homework.void))) for task in homework.tasks
     )
-    return Mark(
-        student=outcome.student,
-        submission_sha256=outcome.submission_sha256,
-        points=homework.points,
-        tasks=tasks,
-        seconds=outcome.seconds,
-        notes=outcome.notes,
-        outcome=outcome_name(outcome),
-    )
+    sha256, name = outcome.submission_sha256, outcome_name(outcome)
+    points, notes = homework.points, outcome.notes
+    return Mark(outcome.student, sha256, points, tasks, outcome.seconds, notes, name)
 
 
-def _bucket(
-    name: str, points: float, tests: Sequence[TestOutcome], void: frozenset[str]
-) -> BucketMark:
-    states = [State.PASSED if test.test in void else test.state for test in tests]
-    state = _worst(states) if states else State.GRADER_ERROR
-    earned = {State.PASSED: points, State.GRADER_ERROR: None}.get(state, 0.0)
-    return BucketMark(name, points, earned, state, tuple(tests))
+def _buckets(
+    task: Task, found: Mapping[tuple[str, str], Sequence[TestOutcome]], void: frozenset[str]
+) -> Iterator[BucketMark]:
+    for name, points in task.buckets.items():
+        tests = tuple(found.get((task.name, name), ()))
+        states = [State.PASSED if test.test in void else test.state for test in tests]
+        state = _worst(states) if states else State.GRADER_ERROR
+        earned = {State.PASSED: points, State.GRADER_ERROR: None}.get(state, 0.0)
+        yield BucketMark(name, points, earned, state, tests)
 
 
 def _worst(states: Sequence[State]) -> State:

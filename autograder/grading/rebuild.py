@@ -8,6 +8,7 @@ deleted grade cell changes nothing. Layer: grading.
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -22,6 +23,7 @@ __all__ = ["clean", "read_skeleton", "rebuild"]
 _MAX_CELL_CHARS = 40_000
 _MAX_ADDED = 200
 # bidirectional overrides make shown code differ from run code ("trojan source")
+_BLANKS = re.compile(r"\s{200,}")  # a highlighter takes minutes over thousands
 _HIDDEN = {*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x2028, 0x2029, 0xFEFF}
 
 
@@ -37,8 +39,9 @@ def read_skeleton(path: Path) -> NotebookNode:
 
 
 def clean(text: str, limit: int = _MAX_CELL_CHARS) -> str:
-    """Make control and direction characters visible and cap the length, saying so."""
+    """Make control and direction characters visible; cap length and runs of blanks, saying so."""
     shown = "".join(_visible(char) for char in text[:limit])
+    shown = _BLANKS.sub(lambda m: f"\n# ... {len(m[0])} blanks are not shown\n", shown)
     if len(text) > limit:
         shown += f"\n# ... {len(text) - limit} more characters are not shown"
     return shown
