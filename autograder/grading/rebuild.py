@@ -22,8 +22,8 @@ __all__ = ["clean", "read_skeleton", "rebuild"]
 
 _MAX_CELL_CHARS = 40_000
 _MAX_ADDED = 200
+_BLANKS = re.compile(r"\s{200,}")  # highlighters take seconds over a cell full of them
 # bidirectional overrides make shown code differ from run code ("trojan source")
-_BLANKS = re.compile(r"\s{200,}")  # a highlighter takes minutes over thousands
 _HIDDEN = {*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x2028, 0x2029, 0xFEFF}
 
 

@@ -135,16 +135,23 @@ def _ending(test: TestOutcome) -> tuple[str, str]:
 def _code(source: str) -> str:
     shown = clean(source)
     if len(shown) > _MAX_COLOURED_CHARS:
-        return f"<pre>{text(source, 100_000)}</pre>"
+        return _plain(source)
     coloured = highlight(shown, PythonLexer(), HtmlFormatter(nowrap=True))
     return f"<pre>{coloured}</pre>"
+
+
+def _plain(source: str) -> str:
+    return f"<pre>{text(source, 100_000)}</pre>"
 
 
 def _added(notebook: NotebookNode) -> str:
     cells = [cell for cell in notebook.cells if cell.metadata.get("kit", {}).get("added")]
     if not cells:
         return ""
-    shown = "".join(_code(str(cell.source)) for cell in cells)
+    shown, room = "", _MAX_COLOURED_CHARS  # of all added cells: 5 MB would take a minute
+    for cell in cells:
+        room -= len(cell.source)
+        shown += _code(str(cell.source)) if room > 0 else _plain(str(cell.source))
     return (
         f"<section><details><summary>cells you added ({len(cells)})</summary>"
         f"{shown}</details></section>"
