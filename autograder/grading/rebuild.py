@@ -59,22 +59,34 @@ def _visible(char: str) -> str:
 def rebuild(skeleton: NotebookNode, cells: Sequence[SubmittedCell]) -> NotebookNode:
     """Return a new notebook: every skeleton cell in place, solution sources from ``cells``.
 
-    Where a grade id occurs twice the last one is shown in place, as the loader would let it win;
-    cells that are not of the skeleton follow the skeleton cell they stood behind.
+    Where a grade id occurs twice the last one is shown in place, as the loader would let it win,
+    and the others as added. Cells that are not of the skeleton follow the skeleton cell they stood
+    behind, and so do changed demonstrations.
     """
     known = {_grade_id(cell): cell for cell in skeleton.cells}
-    sources: dict[str, str] = {}
+    last: dict[str, SubmittedCell] = {}
     added: dict[str, list[SubmittedCell]] = {}
     behind = ""
     for cell in cells:
         if cell.id in known:
             behind = cell.id
-            sources[cell.id] = cell.source
-        elif cell.source.strip():
+            if cell.id in last:  # it was run as well
+                added.setdefault(behind, []).append(last[cell.id])
+            last[cell.id] = cell
+        if cell.source.strip() and not _is_in_place(cell, known.get(cell.id)):
             added.setdefault(behind, []).append(cell)
     notebook = copy.deepcopy(skeleton)
+    sources = {name: cell.source for name, cell in last.items()}
     notebook.cells = list(_woven(notebook.cells, sources, added))
     return notebook
+
+
+def _is_in_place(cell: SubmittedCell, ours: NotebookNode | None) -> bool:
+    """Whether the skeleton's cell stands for it. A demonstration that lost its tag would be run."""
+    if ours is None:
+        return False
+    is_locked = bool(ours.metadata.get("nbgrader"))  # or a solution, and shown as such
+    return is_locked or cell.kind != "code" or cell.source.split() == ours.source.split()
 
 
 def _woven(
@@ -98,7 +110,7 @@ def _woven(
 
 
 def _added(cell: SubmittedCell, number: int) -> NotebookNode:
-    title = "# cell added by the student" + ("" if cell.kind == "code" else " (text)")
+    title = "# cell added or changed by the student" + ("" if cell.kind == "code" else " (text)")
     node: NotebookNode = nbformat.v4.new_code_cell(f"{title}\n{clean(cell.source)}")
     node.id = f"added-{number}"
     node.metadata["kit"] = {"added": True}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 
 from autograder.authoring.manifest import load_homework
 from autograder.grading.marks import mark, uniform_outcome
@@ -14,10 +15,10 @@ STUB = json.loads((ROOT / "assignments" / HOMEWORK / f"{HOMEWORK}.ipynb").read_b
 COURSE = load_homework(ROOT, HOMEWORK)
 
 
-def page(*sources: str) -> str:
-    """The page of the stub with these cells added."""
+def page(*sources: str, cells: Sequence[Mapping[str, object]] = STUB["cells"]) -> str:
+    """The page of the stub, or of ``cells``, with cells of these sources added."""
     added = [{"cell_type": "code", "id": f"a{i}", "source": s} for i, s in enumerate(sources)]
-    notebook = json.dumps({**STUB, "cells": STUB["cells"] + added}).encode()
+    notebook = json.dumps({**STUB, "cells": [*cells, *added]}).encode()
     outcome = uniform_outcome(COURSE, "eve", "0" * 64, State.FAILED, "no")
     made = page_of(notebook, mark(outcome, COURSE))
     assert_harmless(made)
@@ -35,3 +36,18 @@ def test_only_so_much_added_code_is_coloured() -> None:
     coloured = page(*["def f(x): return x + 1"] * 3).count("<span")
     assert page(*["def f(x): return x + 1\n" * 200] * 100).count("<span") < 1_000 * coloured
     assert "f(x)" in page(*["x" * 30_000, "def f(x): return x + 1"])
+
+
+def test_code_under_the_name_of_a_demonstration_is_shown() -> None:
+    """Without its tag such a cell is run, so a reader must see it."""
+    cells = [dict(cell) for cell in STUB["cells"]]
+    demo = next(cell for cell in cells if "demo" in cell["metadata"].get("tags", ()))
+    demo |= {"metadata": {}, "source": "hidden_code = 1"}
+    assert "hidden_code" in page(cells=cells)
+
+
+def test_code_under_the_name_of_a_solution_that_comes_again_is_shown() -> None:
+    cells = [dict(cell) for cell in STUB["cells"]]
+    place = next(i for i, cell in enumerate(cells) if cell["id"].startswith("solution-"))
+    cells.insert(place, {**cells[place], "source": "hidden_code = 1"})
+    assert "hidden_code" in page(cells=cells)
