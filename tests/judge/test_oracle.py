@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from autograder.judge.oracle import OracleError, derivatives, differences, slope
-from autograder.judge.sketch import Sketch, random_sketch
+from autograder.suites.hw2_autodiff.sketch import Sketch, random_sketch
 
 
 def test_derivatives_of_a_product_with_upstream_gradient():

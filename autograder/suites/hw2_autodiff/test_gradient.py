@@ -8,8 +8,8 @@ from autograder.judge import check
 from autograder.judge.oracle import derivatives, slope
 from autograder.judge.parts import Parts
 from autograder.judge.plugin import bucket
-from autograder.judge.sketch import Sketch, random_sketch
 from autograder.sandbox import CallbackTable, Own, StudentError
+from autograder.suites.hw2_autodiff.sketch import Sketch, random_sketch
 from tinyflow import ops
 from tinyflow.ir import Graph, Op, Value
 

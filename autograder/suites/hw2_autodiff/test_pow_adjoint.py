@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from autograder.judge.adjoint import answer, ask
 from autograder.judge.oracle import derivatives
 from autograder.judge.plugin import bucket
+from autograder.suites.hw2_autodiff.adjoint import answer, ask
 from tinyflow import ops
 
 WORKER = "rules"  # rules keep no state: one worker serves them all

@@ -1,4 +1,4 @@
-"""Put one adjoint rule to the test: a judge-made node in, a graph back. Layer: judge.
+"""Put one adjoint rule to the test: a judge-made node in, a graph back. Part of the suite.
 
 The rule's shapes are hidden (placeholders of unknown shape), its upstream gradient is random, and
 what it built is executed in the locked runner, never here.

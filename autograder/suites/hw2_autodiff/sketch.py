@@ -1,4 +1,4 @@
-"""A straight-line computation in two forms: graph and oracle. Layer: judge."""
+"""A straight-line computation in two forms: graph and oracle. Part of the suite."""
 
 from __future__ import annotations
 
