@@ -17,7 +17,7 @@ import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -148,14 +148,10 @@ class Judge:
         began_s, sandbox = time.monotonic(), self.sandbox
         sha256 = hashlib.sha256(notebook).hexdigest()
         budget = Budget(self._submission_s)
-        proxy = Student(
-            lambda: sandbox.worker(self._limits),
-            notebook,
-            self._skeleton,
-            budget,
-            self._limits.call_s,
-        )
-        runner = Runner(lambda: sandbox.runner(self._limits), budget)
+        limits = self._limits
+        worker = partial(sandbox.worker, limits)
+        proxy = Student(worker, notebook, self._skeleton, budget, limits.call_s)
+        runner = Runner(partial(sandbox.runner, limits), budget)
         chosen = frozenset(task.name for task in self.homework.tasks) if tasks is None else tasks
         seeds = Seeds(secret, student, sha256)
         plugin = SuitePlugin(self.homework, seeds, proxy, runner, frozenset(chosen))
