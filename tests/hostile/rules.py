@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import groupby
 
-from autograder.authoring.manifest import INTEGRATION, load_homework
+from autograder.authoring.manifest import load_homework
 from autograder.demo.hostile import CORPUS, Hostile, load_corpus
 from autograder.grading.marks import BucketMark, Mark, mark
 from autograder.outcome import Outcome, State
@@ -31,7 +31,7 @@ def corpus() -> Iterator[Hostile]:
     """All attacks, each group followed by an honest notebook."""
     for group, members in groupby(load_corpus(ROOT / CORPUS), lambda h: h.id.partition("/")[0]):
         yield from members
-        yield honest(group, frozenset({INTEGRATION}))
+        yield honest(group, frozenset({"mul_adjoint", "accumulate"}))
 
 
 def judged_tasks(case: Hostile) -> frozenset[str]:
