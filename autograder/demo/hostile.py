@@ -22,10 +22,10 @@ CORPUS = Path("tests", "hostile", "notebooks")
 _LAST = "score-integration"
 _SHOWN = {
     "objects that equal everything": ("patches/always_equal",),
-    "reads hidden tests, gradebook, other submissions and its own memory": (
+    "reads hidden tests, gradebook, other submissions and /proc": (
         "reading/tests",
         "reading/gradebook",
-        "reading/memory",
+        "reading/proc",
     ),
     "kills the judge, crashes its process": (
         "judge/kills_the_judge",
