@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import numpy
+
 from autograder.authoring.manifest import load_homework
 from autograder.demo.hostile import Hostile
 from autograder.judge import Judge
@@ -53,10 +55,9 @@ class World:
     @property
     def places(self) -> dict[str, str]:
         """Paths that a hostile notebook may name."""
-        site = next(path for path in map(Path, os.sys.path) if path.name == "site-packages")
         return {
             "ROOT": str(ROOT),
-            "SITE": str(site),
+            "SITE": str(Path(numpy.__file__).parents[1]),
             "PRIVATE": str(self.folder / "private"),
             "BESIDE": str(self.folder / "beside"),
         }

@@ -51,6 +51,31 @@ def test_a_slow_notebook_keeps_its_worker():
     assert len(made) == 1
 
 
+def test_a_slow_notebook_that_was_given_functions_of_the_judge_gets_a_fresh_worker():
+    proxy, made = student(COUNTER, slow_load_s=0.0)
+    proxy.begin("a", "first")
+    proxy.count()
+    made[0].given = 1
+    proxy.begin("b", "second")
+    assert proxy.count() == 1
+
+
+def test_a_runner_that_dies_is_replaced_twice_for_a_task_and_then_no_more():
+    class Dying(FakeWorker):
+        def run(self, graph, feeds):
+            self.alive = False
+            raise TimedOut("no answer in time")
+
+    made: list[FakeWorker] = []
+    runner = Runner(lambda: Dying(made), Budget(60))
+    for task, runners in (("heavy", 2), ("other", 4)):
+        runner.begin(task)
+        for _ in range(4):
+            with pytest.raises(TimedOut, match="no answer"):
+                runner.run(None, {})
+        assert len(made) == runners
+
+
 def test_a_dead_worker_is_replaced_twice_for_a_task_and_then_no_more():
     proxy, made = student(CRASH, COUNTER)
     proxy.begin("bad", "group")
