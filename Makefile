@@ -33,5 +33,5 @@ clean:
 # torch is pinned in the command itself: an unpinned torch would pull gigabytes of CUDA packages.
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install -q torch==2.13.0 -e '.[notebook,course,dev,fuse]' -c constraints.txt
+	$(BIN)/python -m pip install -q torch==2.13.0 -e '.[notebook,course,dev]' -c constraints.txt
 	touch $(STAMP)

@@ -50,10 +50,9 @@ class Tensor:
 
     def eval(self, feed_dict: dict[Tensor, Any] | None = None, session: Any = None) -> Any:
         """Run this tensor in ``session``, or in the session of the enclosing ``with`` block."""
-        session = session or ACTIVE[-1] if session or ACTIVE else None
-        if session is None:
+        if session is None and not ACTIVE:
             raise RunError("no session", fix="Use 'with tf.Session():' or eval(session=...).")
-        return session.run(self, feed_dict)
+        return (session or ACTIVE[-1]).run(self, feed_dict)
 
     def __repr__(self) -> str:
         return f"<tf.{type(self).__name__} '{self.name}' {self.dtype} {show_shape(self.shape)}>"
