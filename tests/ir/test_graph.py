@@ -92,6 +92,26 @@ def test_rewrite_keeps_leaves_and_versions() -> None:
     assert moved[y] == graph.outputs[0]
 
 
+def test_rewrite_hands_control_dependencies_on() -> None:
+    a = x()
+    first = ops.exp(a)
+    second = ops.neg(a, after=[first.node])
+
+    def to_log(node: Node, ins: tuple[Value, ...]) -> tuple[Value, ...] | None:
+        return (ops.log(ins[0]),) if node.op in (ops.neg, ops.exp) else None
+
+    graph, moved = rewrite(Graph((second,)), to_log)
+    assert [node.op.name for node in graph.nodes] == ["placeholder", "log", "log"]
+    assert graph.outputs[0].node.after == (moved[first].node,)
+
+
+def test_rewrite_keeps_a_node_that_others_wait_through() -> None:
+    a = x()
+    second = ops.neg(a, after=[ops.exp(a).node])
+    graph, _ = rewrite(Graph((second,)), lambda node, ins: ins if node.op is ops.neg else None)
+    assert [node.op.name for node in graph.nodes] == ["placeholder", "exp", "neg"]
+
+
 def test_a_missing_fact_names_itself() -> None:
     with pytest.raises(GraphError, match="no fact 'colours'"):
         Graph((x(),)).fact(Fact("colours"))

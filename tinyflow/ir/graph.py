@@ -123,7 +123,8 @@ def rewrite(
     """Rebuild a graph node by node; returns it (without facts) and the map old -> new value.
 
     ``rule(node, new_inputs)`` returns the values that replace the node's outputs, or None to keep
-    the node on its new inputs. Leaves keep their identity unless the rule replaces them, and reads
+    the node on its new inputs. Control dependencies pass to the new node; where there is none, the
+    old one stays. Leaves keep their identity unless the rule replaces them, and reads
     of a kept variable keep their version.
     """
     new: dict[Value, Value] = {}
@@ -135,10 +136,13 @@ def rewrite(
 
     for node in graph.nodes:
         inputs = tuple(follow(value) for value in node.inputs)
+        after = tuple(moved[n] for n in node.after)
         replaced = rule(node, inputs)
-        if replaced is None:
-            kept = node.with_inputs(inputs, tuple(moved[n] for n in node.after))
-            replaced = kept.outputs
+        if replaced is None or (after and replaced[0].node in moved.values()):
+            replaced = node.with_inputs(inputs, after).outputs
+        elif after:  # what stands in for a node waits for the same nodes
+            made = replaced[0].node.with_inputs(replaced[0].node.inputs, after)
+            replaced = tuple(Value(made, value.index) for value in replaced)
         moved[node] = replaced[0].node
         new.update(zip(node.outputs, replaced, strict=True))
     return Graph(tuple(follow(value) for value in graph.outputs)), new
