@@ -36,8 +36,7 @@ def execute(case: Case, graph: Graph) -> tuple[Arrays, dict[str, np.ndarray]]:
     state = {k: TORCH.from_numpy(a, DType.float64) for k, a in case.variables.items()}
     program = lower(graph, list(case.feeds))
     run = emit(program, TORCH, state).run
-    results = run((0, 0), *(TORCH.from_numpy(a, DType.float64) for a in case.feeds.values()))
-    outputs = [TORCH.to_numpy(array) for array in results]
+    outputs = run((0, 0), *(TORCH.from_numpy(a, DType.float64) for a in case.feeds.values()))
     return outputs, {name: TORCH.to_numpy(array) for name, array in state.items()}
 
 

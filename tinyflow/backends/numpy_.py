@@ -46,6 +46,9 @@ class _NumpyTable(KernelTable):
     def to_numpy(self, array: Array) -> Array:
         return np.array(array)
 
+    def host_view(self, array: Array) -> Array | None:
+        return array
+
     def dtype_of(self, array: Array) -> DType:
         return as_dtype(array.dtype)
 

@@ -113,6 +113,10 @@ class KernelTable(Mapping[Op, Kernel]):
         """A new numpy array with the same contents; raises DTypeError for bfloat16."""
 
     @abstractmethod
+    def host_view(self, array: Array) -> np.ndarray[Any, Any] | None:
+        """A numpy array over the same memory; None if numpy cannot look there."""
+
+    @abstractmethod
     def dtype_of(self, array: Array) -> DType:
         """The dtype of an array."""
 

@@ -55,7 +55,7 @@ class _TorchTable(KernelTable):
         return torch.from_numpy(np.array(array)).to(_DTYPES[dtype])
 
     def from_feed(self, array: Array) -> Array:
-        if array.flags.c_contiguous and array.flags.writeable:
+        if array.flags.carray:
             return torch.from_numpy(array)
         return torch.from_numpy(array.copy())  # torch takes no read-only and no reversed arrays
 
@@ -63,6 +63,9 @@ class _TorchTable(KernelTable):
         if array.dtype is torch.bfloat16:
             raise DTypeError("numpy has no bfloat16", fix="Cast to float32 before fetching.")
         return array.numpy().copy()
+
+    def host_view(self, array: Array) -> Array | None:
+        return None if array.dtype is torch.bfloat16 else array.numpy()
 
     def dtype_of(self, array: Array) -> DType:
         return as_dtype(str(array.dtype).removeprefix("torch."))
@@ -80,7 +83,8 @@ class _TorchTable(KernelTable):
         return f"{target}.copy_({source})"
 
     def inference(self) -> AbstractContextManager[Any]:
-        return torch.inference_mode()
+        context: AbstractContextManager[Any] = torch._C._InferenceMode(True)
+        return context  # what torch.inference_mode() enters, without two Python frames on the way
 
 
 def _tensor(x: Any, others: Sequence[Any]) -> Any:
@@ -315,7 +319,8 @@ def _short_rows(shape: Sequence[int], axis: int, itemsize: int = 4) -> bool:
 def _normalise(function: Callable[..., Tensor], x: Tensor, axis: int, out: Out) -> Tensor:
     if not _short_rows(x.shape, axis, x.element_size()):
         return function(x, axis, out=out)
-    return _into(out, function(x.t(), 0).t())
+    columns = function(x.t(), 0).t()
+    return columns.contiguous() if out is None else out.copy_(columns)
 
 
 def _softmax(x: Tensor, axis: int, out: Out = None) -> Tensor:
@@ -329,7 +334,7 @@ def _log_softmax(x: Tensor, axis: int, out: Out = None) -> Tensor:
 def _normalise_template(name: str) -> Template:
     def template(attrs: Attrs, shapes: Shapes) -> str:
         if _short_rows(shapes[0], attrs["axis"]):
-            return f"{name}_of_short_rows({{0}}, {{@axis}}, {{out}})"
+            return f"{{out}}.copy_({name}({{0t}}, 0).t())"
         return f"{name}({{0}}, {{@axis}}, out={{out}})"
 
     return template
@@ -374,7 +379,7 @@ def _sparse_loss(
 
 
 @lru_cache(maxsize=64)
-def _minus_ones(count: int, dtype: torch.dtype) -> Tensor:
+def _minus_one(count: int, dtype: torch.dtype) -> Tensor:
     return torch.full((), -1.0, dtype=dtype).expand(count, 1)
 
 
@@ -382,14 +387,15 @@ def _sparse_grad(
     dy: Tensor, logits: Tensor, labels: Tensor, normalised: bool = False, out: Out = None
 ) -> Tensor:
     """(p - onehot) * dy / n. Scatter checks the range of the labels; nll_loss_backward does not."""
-    index = _checked(labels, logits.shape[1])
+    n, classes = logits.shape
+    index = _checked(labels, classes)
     p = torch.exp(logits, out=out) if normalised else _softmax(logits, 1, out=out)
     try:
-        p.scatter_add_(1, index.unsqueeze(1), _minus_ones(len(index), p.dtype))
+        p.scatter_add_(1, index.unsqueeze(1), _minus_one(n, p.dtype))
     except RuntimeError:
-        _refuse(labels, logits.shape[1])
+        _refuse(labels, classes)
         raise
-    return p.mul_(dy / len(index))
+    return p.mul_(dy / n)
 
 
 def _weighted(logits: Tensor, labels: Tensor) -> Tensor:
@@ -503,8 +509,6 @@ TORCH = _TorchTable(
         "sigmoid_backward": _aten.sigmoid_backward.grad_input,
         "softmax_backward": torch._softmax_backward_data,
         "log_softmax_backward": torch._log_softmax_backward_data,
-        "softmax_of_short_rows": _softmax,
-        "log_softmax_of_short_rows": _log_softmax,
         "sparse_loss": _sparse_loss,
         "sparse_grad": _sparse_grad,
         "dense_loss": _dense_loss,

@@ -23,7 +23,7 @@ _PLACE = re.compile(r"\{(\d+)(t?)\}|\{(out)\}|\{@(\w+)\}")
 
 
 class Executable:
-    """A compiled program: call it with the feeds, get the fetched arrays of the backend.
+    """A compiled program: call it with the feeds, get the fetches as new numpy arrays.
 
     ``source`` is the text of the function; ``steps`` the instruction behind each of its lines.
     """
@@ -33,12 +33,14 @@ class Executable:
     ) -> None:
         self.program, self.source, self.steps = program, source, steps
         exec(compile(source, "<tinyflow program>", "exec"), names)
-        self.run: Callable[..., tuple[Array, ...]] = names["run"]
+        self.run: Callable[..., list[Any]] = names["run"]
 
     def explain(self, error: BaseException) -> TinyflowError:
         """Turn an exception of a run into one that names the node and what was written before."""
         at = self._instruction(error)
         if at is None:
+            if isinstance(error, TinyflowError):
+                return error
             return RunError(f"the run failed: {error}")
         written = [s.writes for s in self.program.instructions[:at] if s.writes]
         fix = f"Already written: {', '.join(written)}." if written else "No variable was changed."
@@ -92,12 +94,22 @@ class _Emitter:
             self._step(at, step)
             self._free(at)
         feeds = ", ".join(self.name[index] for index in self.program.feeds)
-        fetched = [self.name[i] for i in self.program.outputs if i is not None]
-        outputs = ", ".join(fetched) + ("," if len(fetched) == 1 else "")
+        outputs = ", ".join(self._fetch(index) for index in self.program.outputs)
         head = [f"def run(key{', ' if feeds else ''}{feeds}):"]
         body = [f"    {line}" for line in self.lines]
-        source = "\n".join([*head, *body, f"    return ({outputs})"]) + "\n"
+        source = "\n".join([*head, *body, f"    return [{outputs}]"]) + "\n"
         return Executable(self.program, source, self.names, self.steps)
+
+    def _fetch(self, index: int | None) -> str:
+        """Expression for a new numpy array with the content of a register; None for a group."""
+        if index is None:
+            return "None"
+        view = self.kernels.host_view(self.static[index]) if index in self.static else None
+        if view is None:
+            self.names["to_numpy"] = self.kernels.to_numpy
+            return f"to_numpy({self.name[index]})"
+        self.names[f"h{index}"] = view
+        return f"h{index}.copy()"
 
     def _bind(self, index: int, name: str, array: Array) -> None:
         self.static[index], self.name[index], self.names[name] = array, name, array

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +35,8 @@ from tinyflow.types import Device, DType, is_static, show_shape, unify_shape
 __all__ = ["Session"]
 
 Array = np.ndarray[Any, Any]
+_Kinds = tuple[tuple[tuple[int, ...], np.dtype[Any]], ...]
+_Key = tuple[tuple[Value, ...], tuple[Value, ...], _Kinds]  # fetches, fed values, kinds of feeds
 _PROGRAMS = 32  # least recently used programs are dropped
 _DTYPES: dict[np.dtype[Any], DType] = {d.numpy: d for d in DType if d is not DType.bfloat16}
 
@@ -43,11 +45,28 @@ _DTYPES: dict[np.dtype[Any], DType] = {d.numpy: d for d in DType if d is not DTy
 class _Compiled:
     """One entry of the cache: how to run these fetches on feeds of these shapes."""
 
+    fetches: tuple[Value, ...]
+    fed: tuple[Value, ...]
+    kinds: _Kinds  # shape and dtype of each feed
     graph: Graph
     feeds: tuple[tuple[int, Value], ...]  # position among the feeds of the call, and placeholder
     reads: tuple[str, ...]
     writes: tuple[str, ...]
     executable: Executable | None  # None: the interpreter runs the graph
+
+    def serves(self, fetches: Sequence[Value], fed: Sequence[Value], given: Sequence[Any]) -> bool:
+        """True if this entry runs such a call on the feeds as they are; says no when in doubt."""
+        if len(fetches) != len(self.fetches) or len(fed) != len(self.fed):
+            return False
+        for mine, yours in zip(self.fetches, fetches):
+            if mine is not yours and mine != yours:
+                return False
+        for mine, yours, kind, array in zip(self.fed, fed, self.kinds, given):
+            if mine is not yours or type(array) is not np.ndarray:
+                return False
+            if array.dtype is not kind[1] or array.shape != kind[0]:
+                return False
+        return True
 
 
 class Session:
@@ -71,50 +90,50 @@ class Session:
         self.run_count = 0
         self._storage: dict[str, Any] = {}  # arrays of the backend, by variable name
         self._ready: set[str] = set()  # variables that have a content
-        self._cache: OrderedDict[object, _Compiled] = OrderedDict()
+        self._cache: OrderedDict[_Key, _Compiled] = OrderedDict()
         self._last: _Compiled | None = None
-        self._last_key: object = None
         self._lock = threading.Lock()
 
-    def run_values(self, fetches: Sequence[Value], feeds: Mapping[Value, Any]) -> list[Any]:
-        """Compute ``fetches``; arrays are copies that belong to the caller; a group gives None.
+    def run_values(
+        self, fetches: Sequence[Value], fed: Sequence[Value], given: Sequence[Any]
+    ) -> list[Any]:
+        """Compute ``fetches`` with the values ``fed`` set to the arrays ``given``.
 
-        Raises FeedError for feeds that are missing or do not fit, RunError for variables without
-        content and failing kernels, and what the passes raise.
+        Returns numpy arrays that belong to the caller; None for a group. Raises FeedError for feeds
+        that are missing or do not fit, RunError for variables without content and failing kernels,
+        and what the passes raise.
         """
-        arrays = [_feed(value, array) for value, array in feeds.items()]
         with self._lock:
-            compiled = self._compiled(tuple(fetches), tuple(feeds), arrays)
+            compiled = self._last
+            if compiled is None or not compiled.serves(fetches, fed, given):
+                given = _checked_feeds(fed, given)
+                compiled = self._compiled(tuple(fetches), tuple(fed), given)
             self._check_ready(compiled)
             self.run_count += 1
-            results = self._execute(compiled, arrays)
+            results = self._execute(compiled, given)
             self._ready.update(compiled.writes)
         return results
 
     def _compiled(
-        self, fetches: tuple[Value, ...], feeds: tuple[Value, ...], arrays: list[Array]
+        self, fetches: tuple[Value, ...], fed: tuple[Value, ...], arrays: Sequence[Array]
     ) -> _Compiled:
-        key = (fetches, feeds, tuple([(array.shape, array.dtype) for array in arrays]))
-        if self._last is not None and key == self._last_key:  # no hashing, mostly identities
-            return self._last
+        key = (fetches, fed, tuple((array.shape, array.dtype) for array in arrays))
         compiled = self._cache.get(key)
         if compiled is None:
-            compiled = self._cache[key] = self._compile(fetches, feeds, arrays)
+            compiled = self._cache[key] = self._compile(key, arrays)
             if len(self._cache) > _PROGRAMS:
                 self._cache.popitem(last=False)
         else:
             self._cache.move_to_end(key)
-        self._last, self._last_key = compiled, key
+        self._last = compiled
         return compiled
 
-    def _compile(
-        self, fetches: tuple[Value, ...], feeds: tuple[Value, ...], arrays: list[Array]
-    ) -> _Compiled:
-        graph, feeds = self._prepare(fetches, feeds, arrays)
+    def _compile(self, key: _Key, arrays: Sequence[Array]) -> _Compiled:
+        graph, feeds = self._prepare(key[0], key[1], arrays)
         try:
             graph = self.pipeline(graph)
         except NotImplementedError:  # a homework's engine, in which a pass is still to be written
-            return _interpreted(graph, feeds)
+            return _interpreted(key, graph, feeds)
         unfed = [n for n in graph.nodes if n.op.name == "placeholder" and Value(n) not in feeds]
         if unfed:
             raise FeedError("placeholder is not fed", node=unfed[0], fix="Give it in feed_dict.")
@@ -126,7 +145,7 @@ class Session:
             if n.op.name != "group"
         )
         if not static or "interpret" in self.options or self.kernels is NUMPY:
-            return _interpreted(graph, feeds)
+            return _interpreted(key, graph, feeds)
         used = _used(graph, feeds)
         program = lower(graph, [value for _, value in used])
         for register in program.registers:
@@ -135,10 +154,10 @@ class Session:
                 if name not in self._storage:
                     self._storage[name] = self.kernels.empty(register.shape, register.dtype)
         executable = emit(program, self.kernels, self._storage)
-        return _Compiled(graph, used, program.reads, program.writes, executable)
+        return _Compiled(*key, graph, used, program.reads, program.writes, executable)
 
     def _prepare(
-        self, fetches: tuple[Value, ...], feeds: tuple[Value, ...], arrays: list[Array]
+        self, fetches: tuple[Value, ...], feeds: tuple[Value, ...], arrays: Sequence[Array]
     ) -> tuple[Graph, tuple[Value, ...]]:
         """The graph of these fetches, fed inner values cut off, with the facts known of leaves."""
         graph, feeds = _cut(Graph(fetches), feeds, arrays)
@@ -157,8 +176,8 @@ class Session:
         return graph.with_fact(KNOWN_DTYPES, known), feeds
 
     def _check_ready(self, compiled: _Compiled) -> None:
-        missing = [name for name in compiled.reads if name not in self._ready]
-        if missing:
+        if not self._ready.issuperset(compiled.reads):
+            missing = [name for name in compiled.reads if name not in self._ready]
             node = next(n for n in compiled.graph.nodes if n.name == missing[0])
             raise RunError(
                 f"variable '{missing[0]}' is not initialised",
@@ -166,22 +185,20 @@ class Session:
                 fix="Run tf.initialize_all_variables(), or tf.assign it, in this session first.",
             )
 
-    def _execute(self, compiled: _Compiled, arrays: list[Array]) -> list[Any]:
-        kernels = self.kernels
+    def _execute(self, compiled: _Compiled, arrays: Sequence[Array]) -> list[Any]:
         key = (self.seed, self.run_count)
         if compiled.executable is None:
             return self._interpret(compiled, arrays, key)
-        tensors = [kernels.from_feed(arrays[i]) for i, _ in compiled.feeds]
+        from_feed = self.kernels.from_feed
         try:
-            with kernels.inference():
-                outputs = iter(compiled.executable.run(key, *tensors))
+            with self.kernels.inference():
+                feeds = [from_feed(arrays[position]) for position, _ in compiled.feeds]
+                return compiled.executable.run(key, *feeds)
         except Exception as error:
             raise compiled.executable.explain(error) from error
-        program = compiled.executable.program
-        return [None if r is None else kernels.to_numpy(next(outputs)) for r in program.outputs]
 
     def _interpret(
-        self, compiled: _Compiled, arrays: list[Array], key: tuple[int, int]
+        self, compiled: _Compiled, arrays: Sequence[Array], key: tuple[int, int]
     ) -> list[Any]:
         kernels = self.kernels
         used = [(value, arrays[i]) for i, value in compiled.feeds]
@@ -218,10 +235,11 @@ class Session:
             raise RunError("nothing was compiled yet", fix="Call run() on a 'cpu' session first.")
         return self._last.executable
 
-    def trace_values(self, fetches: Sequence[Value], feeds: Mapping[Value, Any]) -> list[Step]:
+    def trace_values(
+        self, fetches: Sequence[Value], fed: Sequence[Value], given: Sequence[Any]
+    ) -> list[Step]:
         """The graph before the first and after each pass, for these fetches and feeds."""
-        arrays = [_feed(value, array) for value, array in feeds.items()]
-        graph, _ = self._prepare(tuple(fetches), tuple(feeds), arrays)
+        graph, _ = self._prepare(tuple(fetches), tuple(fed), _checked_feeds(fed, given))
         return self.pipeline.trace(graph)
 
     def variable(self, name: str) -> Array:
@@ -232,10 +250,10 @@ class Session:
         return np.array(self.kernels.to_numpy(self._storage[name]))
 
 
-def _interpreted(graph: Graph, feeds: tuple[Value, ...]) -> _Compiled:
+def _interpreted(key: _Key, graph: Graph, feeds: tuple[Value, ...]) -> _Compiled:
     """The entry for a graph that is walked instead of compiled."""
     writes = tuple(n.inputs[0].node.name or "" for n in graph.nodes if n.op.mutates)
-    return _Compiled(graph, _used(graph, feeds), (), tuple(dict.fromkeys(writes)), None)
+    return _Compiled(*key, graph, _used(graph, feeds), (), tuple(dict.fromkeys(writes)), None)
 
 
 def _used(graph: Graph, feeds: tuple[Value, ...]) -> tuple[tuple[int, Value], ...]:
@@ -264,6 +282,14 @@ def _read_config(config: str) -> tuple[Device, frozenset[str]]:
             fix="Use tf.Session('cpu').",
         )
     return device, frozenset(options)
+
+
+def _checked_feeds(fed: Sequence[Value], given: Sequence[Any]) -> list[Array]:
+    """One array per fed value, converted within its kind; raises FeedError."""
+    if len(set(fed)) < len(fed):
+        twice = next(value for at, value in enumerate(fed) if value in fed[:at])
+        raise FeedError("the same value is fed twice", node=twice.node, fix="Feed it once.")
+    return [_feed(value, array) for value, array in zip(fed, given)]
 
 
 def _feed(value: Value, given: Any) -> Array:
@@ -309,7 +335,7 @@ def _convert(node: Node, array: Array, want: DType) -> Array:
 
 
 def _cut(
-    graph: Graph, feeds: tuple[Value, ...], arrays: list[Array]
+    graph: Graph, feeds: tuple[Value, ...], arrays: Sequence[Array]
 ) -> tuple[Graph, tuple[Value, ...]]:
     """Replace fed inner values by placeholders."""
     inner = {

@@ -28,13 +28,13 @@ class Session(Runner):
         """
         several = isinstance(fetch, list | tuple)
         fetches = [_fetched(tensor) for tensor in (fetch if several else [fetch])]
-        results = self.run_values(fetches, _feeds(feed_dict))
+        results = self.run_values(fetches, *_feeds(feed_dict))
         return results if several else results[0]
 
     def trace(self, fetch: Any, feed_dict: Mapping[Tensor, Any] | None = None) -> list[Step]:
         """The graph of these fetches before and after each pass; print the steps to read them."""
         fetches = fetch if isinstance(fetch, list | tuple) else [fetch]
-        return self.trace_values([_fetched(tensor) for tensor in fetches], _feeds(feed_dict))
+        return self.trace_values([_fetched(tensor) for tensor in fetches], *_feeds(feed_dict))
 
     def __enter__(self) -> Session:
         ACTIVE.append(self)
@@ -46,7 +46,7 @@ class Session(Runner):
     def close(self) -> None:
         """Drop programs and variables."""
         self._cache.clear()
-        self._last, self._last_key = None, None
+        self._last = None
         self._storage.clear()
         self._ready.clear()
 
@@ -59,9 +59,10 @@ def _fetched(tensor: Any) -> Value:
     return tensor.value
 
 
-def _feeds(feed_dict: Mapping[Tensor, Any] | None) -> dict[Value, Any]:
-    feeds: dict[Value, Any] = {}
-    for tensor, array in (feed_dict or {}).items():
+def _feeds(feed_dict: Mapping[Tensor, Any] | None) -> tuple[list[Value], list[Any]]:
+    """The values that are fed, and what each is fed."""
+    feed_dict = feed_dict or {}
+    for tensor in feed_dict:
         if not isinstance(tensor, Tensor):
             raise FeedError(
                 "cannot feed this",
@@ -69,5 +70,4 @@ def _feeds(feed_dict: Mapping[Tensor, Any] | None) -> dict[Value, Any]:
                 expected="a tensor as the key",
                 fix="Use {x: array} with the placeholder x itself.",
             )
-        feeds[unwrap(tensor)] = array
-    return feeds
+    return [unwrap(tensor) for tensor in feed_dict], list(feed_dict.values())
