@@ -81,6 +81,15 @@ def test_no_import_cycles_within_the_engine() -> None:
         visit(name, ())
 
 
+FACES = ("tinyflow/frontend", "tinyflow/viz", "tinyflow/homework", "tinyflow/cli.py")
+FACES += ("tinyflow/datasets.py",)
+ENGINE = tuple(
+    f"tinyflow/{path.name}"
+    for path in sorted((ROOT / "tinyflow").iterdir())
+    if path.suffix in ("", ".py") and f"tinyflow/{path.name}" not in FACES
+)
+
+
 def code_lines(source: str) -> int:
     """Lines that hold code: no blanks, comments or docstrings (nor ``doc=`` of ops)."""
     docstrings: set[int] = set()
@@ -100,7 +109,9 @@ def code_lines(source: str) -> int:
 
 def total(*folders: str, without: str = "") -> int:
     skip = {"suites", "mutants", without}
-    files = [p for f in folders for p in (ROOT / f).rglob("*.py") if not set(p.parts) & skip]
+    roots = [ROOT / folder for folder in folders]
+    found = [p for root in roots for p in ([root] if root.is_file() else root.rglob("*.py"))]
+    files = [path for path in found if not set(path.parts) & skip]
     return sum(code_lines(path.read_text()) for path in files)
 
 
@@ -108,7 +119,8 @@ def total(*folders: str, without: str = "") -> int:
     ("folders", "without", "budget"),
     [
         (("tinyflow/ir", "tinyflow/passes"), "", 2000),
-        (("tinyflow",), "", 7000),
+        (ENGINE, "", 7000),
+        (FACES, "", 3500),
         (("autograder",), "demo", 6000),
         (("autograder/demo",), "", 500),
     ],
