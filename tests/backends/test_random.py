@@ -12,7 +12,7 @@ from tinyflow.backends.numpy_ import NUMPY
 from tinyflow.backends.torch_ import TORCH
 from tinyflow.types import DType
 
-DRAWN = [ops.normal, ops.uniform]
+DRAWN = [ops.normal, ops.truncated_normal, ops.uniform]
 each_op = pytest.mark.parametrize("op", DRAWN, ids=lambda op: op.name)
 
 
@@ -55,6 +55,13 @@ def test_normal_has_the_mean_and_the_deviation_asked_for() -> None:
     assert abs(x.mean() - 3) < 0.01 and abs(x.std() - 0.5) < 0.01
     within = [np.mean(abs(x - 3) < 0.5 * k) for k in (1, 2, 3)]
     np.testing.assert_allclose(within, [0.6827, 0.9545, 0.9973], atol=0.005)
+
+
+def test_truncated_normal_is_normal_within_two_deviations() -> None:
+    x = draw(ops.truncated_normal, shape=(200_000,), mean=3.0, stdev=0.5)
+    assert x.dtype == "float32" and x.min() >= 2 and x.max() <= 4
+    assert abs(x.mean() - 3) < 0.01 and abs(x.std() - 0.5 * 0.87962566) < 0.01
+    np.testing.assert_allclose(np.mean(abs(x - 3) < 0.5), 0.6827 / 0.9545, atol=0.005)
 
 
 def test_uniform_fills_its_interval_evenly() -> None:

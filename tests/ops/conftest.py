@@ -278,7 +278,7 @@ _MADE: dict[str, Callable[[Draw], tuple[list[np.ndarray], dict]]] = {
     "softmax_cross_entropy_with_logits": _dense,
     "mean_softmax_cross_entropy_with_logits": _dense,
     "assign": _assign,
-    "normal": _normal,
+    **dict.fromkeys(("normal", "truncated_normal"), _normal),
     "uniform": _uniform,
 }
 

@@ -21,7 +21,8 @@ from tinyflow.types import DType
 each_op = pytest.mark.parametrize("op", OPS.values(), ids=lambda op: op.name)
 
 EXPECTED = """
-    placeholder variable constant assign group identity stop_gradient normal uniform add sub mul div
+    placeholder variable constant assign group identity stop_gradient normal truncated_normal uniform
+    add sub mul div
     pow equal greater neg exp log sqrt tanh sigmoid relu relu_grad tanh_grad sigmoid_grad cast
     cast_like zeros_like ones_like reduce_sum reduce_mean reduce_max argmax size matmul gemm linear
     reshape reshape_like transpose broadcast_to broadcast_like sum_like zeros ones softmax

@@ -12,4 +12,6 @@ __all__ = ["RULES"]
 
 _DRAWN = NoGradient("the result is drawn, not computed from an input")
 
-RULES: Mapping[Op, AdjointRule] = {ops.normal: _DRAWN, ops.uniform: _DRAWN}
+RULES: Mapping[Op, AdjointRule] = dict.fromkeys(
+    (ops.normal, ops.truncated_normal, ops.uniform), _DRAWN
+)

@@ -18,7 +18,7 @@ from tinyflow.backends.table import Array, Kernel, KernelTable, wrong_label
 from tinyflow.ops.rules import normal_axes
 from tinyflow.types import DType, as_dtype
 
-__all__ = ["NUMPY", "draw_normal", "draw_uniform"]
+__all__ = ["NUMPY", "draw_normal", "draw_truncated_normal", "draw_uniform"]
 
 Axes = tuple[int, ...] | None
 
@@ -303,6 +303,26 @@ def draw_normal(
     return np.asarray(drawn * stdev + mean, dtype.numpy)
 
 
+def draw_truncated_normal(
+    shape: tuple[int, ...],
+    stdev: float,
+    mean: float,
+    dtype: DType,
+    seed: int,
+    key: tuple[int, int] = (0, 0),
+) -> Array:
+    """N(mean, stdev²) without what is more than two deviations off; key and seed as above.
+
+    Each element is the first of eight draws that fits: all eight fall outside once in 5e10 times,
+    and are clipped then. So an element depends on its position only, not on the shape.
+    """
+    exact = np.float64 if dtype is DType.float64 else np.float32
+    drawn = _generator(key, seed).standard_normal((*shape, 8), exact)
+    first = np.argmax(np.abs(drawn) <= 2, axis=-1)[..., None]
+    kept = np.clip(np.take_along_axis(drawn, first, -1)[..., 0], -2, 2)
+    return np.asarray(kept * stdev + mean, dtype.numpy)
+
+
 def draw_uniform(
     shape: tuple[int, ...],
     low: float,
@@ -328,6 +348,7 @@ NUMPY = _NumpyTable(
         ops.identity: _plain(np.array),
         ops.stop_gradient: _plain(np.array),
         ops.normal: _plain(draw_normal),
+        ops.truncated_normal: _plain(draw_truncated_normal),
         ops.uniform: _plain(draw_uniform),
         ops.add: _direct(np.add),
         ops.sub: _direct(np.subtract),

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from tinyflow import ops
-from tinyflow.backends.numpy_ import draw_normal, draw_uniform
+from tinyflow.backends.numpy_ import draw_normal, draw_truncated_normal, draw_uniform
 from tinyflow.backends.table import Array, Kernel, KernelTable, Template, wrong_label
 from tinyflow.errors import DTypeError
 from tinyflow.ops.rules import normal_axes
@@ -438,6 +438,7 @@ TORCH = _TorchTable(
         ops.identity: _kernel(_copy, _COPY),
         ops.stop_gradient: _kernel(_copy, _COPY),
         ops.normal: _drawn(draw_normal),
+        ops.truncated_normal: _drawn(draw_truncated_normal),
         ops.uniform: _drawn(draw_uniform),
         ops.add: _function("add", 2),
         ops.sub: _function("sub", 2),

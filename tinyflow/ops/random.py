@@ -12,7 +12,7 @@ from tinyflow.ir.op import Attribute, DTypes, Op
 from tinyflow.ops.rules import Attrs, TargetShape, attribute_shape
 from tinyflow.types import DType
 
-__all__ = ["normal", "uniform"]
+__all__ = ["normal", "truncated_normal", "uniform"]
 
 
 def _drawn_dtype(attrs: Attrs, ins: DTypes, outs: DTypes) -> tuple[DTypes, DTypes]:
@@ -27,20 +27,32 @@ _SHAPE = TargetShape("shape of the result")
 _DTYPE = Attribute("dtype", DType.float32, "a floating dtype")
 _SEED = Attribute("int", 0, "nodes of one seed draw the same numbers")
 
+_NORMAL = {
+    "shape": _SHAPE,
+    "stdev": Attribute("float", 1.0, "standard deviation"),
+    "mean": Attribute("float", 0.0, "expectation"),
+    "dtype": _DTYPE,
+    "seed": _SEED,
+}
+
 normal = Op(
     "normal",
     inputs=(),
-    attributes={
-        "shape": _SHAPE,
-        "stdev": Attribute("float", 1.0, "standard deviation"),
-        "mean": Attribute("float", 0.0, "expectation"),
-        "dtype": _DTYPE,
-        "seed": _SEED,
-    },
+    attributes=_NORMAL,
     shape=attribute_shape,
     dtype=_drawn_dtype,
     random=True,
     doc="y ~ N(mean, stdev²), independent elements.",
+)
+
+truncated_normal = Op(
+    "truncated_normal",
+    inputs=(),
+    attributes=_NORMAL,
+    shape=attribute_shape,
+    dtype=_drawn_dtype,
+    random=True,
+    doc="y ~ N(mean, stdev²) given |y - mean| <= 2 stdev: what falls outside is drawn again.",
 )
 
 uniform = Op(
