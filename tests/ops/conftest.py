@@ -36,19 +36,25 @@ class Case:
         return [as_dtype(array.dtype) for array in self.arrays]
 
     @property
-    def out_dtype(self) -> DType:
-        """What the dtype rule says comes out."""
-        return self.op.dtype(self.attrs, self.dtypes, [None])[1][0]
+    def outputs(self) -> int:
+        """How many results there are."""
+        return self.op.output_count(self.attrs)
 
     @property
-    def out_shape(self) -> tuple[int, ...]:
+    def out_dtypes(self) -> list[DType]:
+        """What the dtype rule says comes out."""
+        return list(self.op.dtype(self.attrs, self.dtypes, [None] * self.outputs)[1])
+
+    @property
+    def out_shapes(self) -> list[tuple[int, ...]]:
         """What the shape rule says comes out."""
-        return self.op.shape(self.attrs, [array.shape for array in self.arrays], [None])[1][0]
+        shapes = [array.shape for array in self.arrays]
+        return list(self.op.shape(self.attrs, shapes, [None] * self.outputs)[1])
 
     @property
     def inputs(self) -> tuple[np.ndarray, ...]:
         """The arrays as the kernel needs them."""
-        needed = kernel_dtypes(self.op, self.attrs, self.dtypes, [self.out_dtype])
+        needed = kernel_dtypes(self.op, self.attrs, self.dtypes, self.out_dtypes)
         return tuple(np.array(a, dtype.numpy) for a, dtype in zip(self.arrays, needed))
 
     @property

@@ -196,13 +196,20 @@ def computed(table: KernelTable, case: Any, out: Any = None) -> Any:
     return table[case.op].run(*prepared(table, case), out=out, **case.kwargs)
 
 
+def each_result(case: Any, result: Any) -> list[Any]:
+    """The results of an op one by one, of which most ops have one."""
+    results = list(result) if case.outputs > 1 else [result]
+    assert len(results) == case.outputs
+    return results
+
+
 def prepared(table: KernelTable, case: Any) -> list[Any]:
     return [table.from_numpy(array, as_dtype(array.dtype)) for array in case.inputs]
 
 
 def output(table: KernelTable, case: Any) -> Any:
     """An array for the result, full of other numbers."""
-    out = table.empty(case.out_shape, case.out_dtype)
+    out = table.empty(case.out_shapes[0], case.out_dtypes[0])
     out[...] = 7
     return out
 
@@ -236,8 +243,10 @@ def test_a_kernel_computes_the_definition(op: Any, table: KernelTable, cases: An
     def check(case: Any) -> None:
         with np.errstate(all="ignore"):
             wide = [array.astype("float64") for array in case.inputs]
-            expected = ORACLES[op.name](*wide, **case.attrs)
-        assert_close(table.to_numpy(computed(table, case)), expected, case.out_dtype)
+            expected = each_result(case, ORACLES[op.name](*wide, **case.attrs))
+        found = each_result(case, computed(table, case))
+        for got, wanted, dtype in zip(found, expected, case.out_dtypes):
+            assert_close(table.to_numpy(got), wanted, dtype)
 
     check()
 
@@ -250,9 +259,9 @@ def test_the_result_has_the_shape_and_dtype_that_the_rules_say(
     @quick
     @given(cases(op))
     def check(case: Any) -> None:
-        result = computed(table, case)
-        assert tuple(result.shape) == case.out_shape
-        assert table.dtype_of(result) is case.out_dtype
+        results = each_result(case, computed(table, case))
+        assert [tuple(result.shape) for result in results] == case.out_shapes
+        assert [table.dtype_of(result) for result in results] == case.out_dtypes
 
     check()
 
@@ -267,12 +276,12 @@ def test_a_kernel_keeps_its_inputs_and_returns_new_memory(
     def check(case: Any) -> None:
         arrays = prepared(table, case)
         before = [table.to_numpy(array) for array in arrays]
-        result = table[op].run(*arrays, **case.kwargs)
+        results = each_result(case, table[op].run(*arrays, **case.kwargs))
         views = {position for position, _ in op.aliases if position not in op.mutates}
         for position, (array, old) in enumerate(zip(arrays, before)):
             np.testing.assert_array_equal(table.to_numpy(array), old)
             if position not in views and old.size:
-                assert not table.shares_storage(result, array)
+                assert not any(table.shares_storage(result, array) for result in results)
 
     check()
 
@@ -285,6 +294,8 @@ def test_a_kernel_fills_and_returns_the_array_it_is_given(
     @quick
     @given(cases(op))
     def check(case: Any) -> None:
+        if case.outputs > 1:  # these are never given one
+            return
         out = output(table, case)
         assert computed(table, case, out) is out
         assert_same(out, computed(table, case), table)
@@ -304,8 +315,8 @@ def test_a_result_may_replace_an_input_where_the_op_says_so(
         for position, _ in op.inplace:
             arrays = prepared(table, case)
             target = arrays[position]
-            fits = tuple(target.shape) == case.out_shape
-            if fits and table.dtype_of(target) is case.out_dtype:
+            fits = tuple(target.shape) == case.out_shapes[0]
+            if fits and table.dtype_of(target) is case.out_dtypes[0]:
                 assert_same(table[op].run(*arrays, out=target, **case.kwargs), expected, table)
 
     check()
@@ -332,7 +343,10 @@ def test_the_template_computes_what_the_kernel_computes(op: Any, cases: Any) -> 
         result = eval(source.replace("{", ""), dict(TORCH.namespace), names)
         if kernel.writes_out:
             assert TORCH.shares_storage(result, names["out"])
-        assert_same(result, computed(TORCH, case), TORCH)
+        for got, expected in zip(
+            each_result(case, result), each_result(case, computed(TORCH, case))
+        ):
+            assert_same(got, expected, TORCH)
 
     check()
 
@@ -355,6 +369,6 @@ def test_the_scalar_expression_is_what_the_kernel_computes(op: Any, cases: Any) 
                     {"exp": np.exp, "log": np.log, "sqrt": np.sqrt, "tanh": np.tanh},
                     values,
                 )
-            assert_close(np.asarray(got), expected[index], case.out_dtype)
+            assert_close(np.asarray(got), expected[index], case.out_dtypes[0])
 
     check()

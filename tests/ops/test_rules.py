@@ -37,14 +37,15 @@ def test_a_shape_rule_only_adds_true_knowledge(op: Op, cases: Any) -> None:
     @quick
     @given(cases(op), st.data())
     def check(case: Any, data: Any) -> None:
-        truth = [*(array.shape for array in case.arrays), case.out_shape]
+        truth = [*(array.shape for array in case.arrays), *case.out_shapes]
+        count = len(case.arrays)
         known = [data.draw(forgotten(shape)) for shape in truth]
-        ins, outs = op.shape(case.attrs, known[:-1], known[-1:])
+        ins, outs = op.shape(case.attrs, known[:count], known[count:])
         found = [*ins, *outs]
         for true, before, after in zip(truth, known, found, strict=True):
             assert unify_shape(before, after) == after  # nothing is lost
             assert unify_shape(true, after) == true  # nothing is wrong
-        again = op.shape(case.attrs, found[:-1], found[-1:])
+        again = op.shape(case.attrs, found[:count], found[count:])
         assert [*again[0], *again[1]] == found
 
     check()
@@ -55,18 +56,17 @@ def test_a_dtype_rule_only_adds_true_knowledge(op: Op, cases: Any) -> None:
     @quick
     @given(cases(op), st.data())
     def check(case: Any, data: Any) -> None:
-        truth = [*case.dtypes, case.out_dtype]
-        ins, outs = op.dtype(case.attrs, truth[:-1], truth[-1:])
+        truth, count = [*case.dtypes, *case.out_dtypes], len(case.arrays)
+        ins, outs = op.dtype(case.attrs, truth[:count], truth[count:])
         assert [*ins, *outs] == truth
-        known = [None if data.draw(st.booleans()) else dtype for dtype in truth]
-        known[-1] = data.draw(st.sampled_from([None, known[-1]]))
+        known = [None if data.draw(st.booleans()) else dtype for dtype in case.dtypes]
         try:
-            ins, outs = op.dtype(case.attrs, known[:-1], [None])
+            ins, outs = op.dtype(case.attrs, known, [None] * case.outputs)
         except DTypeError:
             raise AssertionError("partial knowledge cannot contradict") from None
         found = [*ins, *outs]
-        assert all(old in (None, new) for old, new in zip(known[:-1], found))
-        again = op.dtype(case.attrs, found[:-1], found[-1:])
+        assert all(old in (None, new) for old, new in zip(known, found))
+        again = op.dtype(case.attrs, found[:count], found[count:])
         assert [*again[0], *again[1]] == found
 
     check()

@@ -185,7 +185,7 @@ class Family:
 
     The known inputs among ``decides`` (None: all) promote; ``computes`` turns that into the dtype
     the kernel works in; inputs among ``converts`` (None: those that decide) must have it, take it
-    when they are unknown (weak constants), and are cast to it otherwise. The output has it too,
+    when they are unknown (weak constants), and are cast to it otherwise. Every output has it too,
     unless ``result`` names another.
     """
 
@@ -200,13 +200,13 @@ class Family:
         out = outs[0] if self.result is None else None
         known = [d for d in (*deciding, out if None in deciding else None) if d is not None]
         if not known:
-            return ins, (self.result,)
+            return ins, (self.result,) * len(outs)
         dtype = self.computes(promote(*known))
         if out not in (None, dtype):
             raise DTypeError("dtypes contradict", got=out, expected=dtype, fix="Insert a cast.")
         weak = self._positions(self.converts or self.decides, ins)
         refined = [dtype if d is None and i in weak else d for i, d in enumerate(ins)]
-        return refined, (self.result or dtype,)
+        return refined, (self.result or dtype,) * len(outs)
 
     def kernel_dtypes(self, ins: DTypes) -> tuple[DType | None, ...]:
         """What each input must be cast to before the kernel runs; None where nothing is known."""
