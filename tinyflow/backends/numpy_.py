@@ -7,20 +7,19 @@ the like give inf and nan without a warning, as on every other backend.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
 
 from tinyflow import ops
+from tinyflow.backends.numpy_kernel import Axes, direct, plain
 from tinyflow.backends.table import Array, Kernel, KernelTable, wrong_label
 from tinyflow.ops.rules import normal_axes
 from tinyflow.types import DType, as_dtype
 
 __all__ = ["NUMPY", "draw_normal", "draw_truncated_normal", "draw_uniform"]
-
-Axes = tuple[int, ...] | None
 
 
 class _NumpyTable(KernelTable):
@@ -66,30 +65,6 @@ class _NumpyTable(KernelTable):
 
     def inference(self) -> AbstractContextManager[Any]:
         return np.errstate(all="ignore")
-
-
-def _plain(compute: Callable[..., Any]) -> Kernel:
-    """Kernel of a function without ``out``: the result is copied there."""
-
-    def run(*inputs: Any, out: Array | None = None, **attrs: Any) -> Array:
-        with np.errstate(all="ignore"):
-            result = np.asarray(compute(*inputs, **attrs))
-        if out is None:
-            return result
-        np.copyto(out, result)
-        return out
-
-    return Kernel(run)
-
-
-def _direct(compute: Callable[..., Any]) -> Kernel:
-    """Kernel of a function that fills ``out``."""
-
-    def run(*inputs: Any, out: Array | None = None, **attrs: Any) -> Array:
-        with np.errstate(all="ignore"):
-            return np.asarray(compute(*inputs, out=out, **attrs))
-
-    return Kernel(run, writes_out=True)
 
 
 # --- elementwise -------------------------------------------------------------------------------
@@ -219,11 +194,11 @@ def _fill(number: int) -> Kernel:
     def fill(shape: tuple[int, ...], dtype: DType) -> Array:
         return np.full(shape, number, dtype.numpy)
 
-    return _plain(fill)
+    return plain(fill)
 
 
 def _fill_like(number: int) -> Kernel:
-    return _plain(lambda x: np.full(np.shape(x), number, np.asarray(x).dtype))
+    return plain(lambda x: np.full(np.shape(x), number, np.asarray(x).dtype))
 
 
 # --- softmax and losses ------------------------------------------------------------------------
@@ -344,57 +319,57 @@ def _assign(variable: Array, value: Array) -> Array:
 NUMPY = _NumpyTable(
     "numpy",
     {
-        ops.assign: _plain(_assign),
-        ops.identity: _plain(np.array),
-        ops.stop_gradient: _plain(np.array),
-        ops.normal: _plain(draw_normal),
-        ops.truncated_normal: _plain(draw_truncated_normal),
-        ops.uniform: _plain(draw_uniform),
-        ops.add: _direct(np.add),
-        ops.sub: _direct(np.subtract),
-        ops.mul: _direct(np.multiply),
-        ops.div: _direct(np.divide),
-        ops.pow: _direct(np.power),
-        ops.equal: _direct(np.equal),
-        ops.greater: _direct(np.greater),
-        ops.neg: _direct(np.negative),
-        ops.exp: _direct(np.exp),
-        ops.log: _direct(np.log),
-        ops.sqrt: _direct(np.sqrt),
-        ops.tanh: _direct(np.tanh),
-        ops.sigmoid: _plain(_sigmoid),
-        ops.relu: _direct(_relu),
-        ops.relu_grad: _plain(_relu_grad),
-        ops.tanh_grad: _plain(_tanh_grad),
-        ops.sigmoid_grad: _plain(_sigmoid_grad),
-        ops.cast: _plain(_cast),
-        ops.cast_like: _plain(_cast_like),
+        ops.assign: plain(_assign),
+        ops.identity: plain(np.array),
+        ops.stop_gradient: plain(np.array),
+        ops.normal: plain(draw_normal),
+        ops.truncated_normal: plain(draw_truncated_normal),
+        ops.uniform: plain(draw_uniform),
+        ops.add: direct(np.add),
+        ops.sub: direct(np.subtract),
+        ops.mul: direct(np.multiply),
+        ops.div: direct(np.divide),
+        ops.pow: direct(np.power),
+        ops.equal: direct(np.equal),
+        ops.greater: direct(np.greater),
+        ops.neg: direct(np.negative),
+        ops.exp: direct(np.exp),
+        ops.log: direct(np.log),
+        ops.sqrt: direct(np.sqrt),
+        ops.tanh: direct(np.tanh),
+        ops.sigmoid: plain(_sigmoid),
+        ops.relu: direct(_relu),
+        ops.relu_grad: plain(_relu_grad),
+        ops.tanh_grad: plain(_tanh_grad),
+        ops.sigmoid_grad: plain(_sigmoid_grad),
+        ops.cast: plain(_cast),
+        ops.cast_like: plain(_cast_like),
         ops.zeros_like: _fill_like(0),
         ops.ones_like: _fill_like(1),
-        ops.reduce_sum: _plain(_reduce_sum),
-        ops.reduce_mean: _plain(_reduce_mean),
-        ops.reduce_max: _plain(_reduce_max),
-        ops.argmax: _direct(np.argmax),
-        ops.size: _plain(_size),
-        ops.matmul: _direct(_matmul),
-        ops.gemm: _plain(_gemm),
-        ops.linear: _plain(_linear),
-        ops.reshape: _plain(_reshape),
-        ops.reshape_like: _plain(_reshape_like),
-        ops.transpose: _plain(_transpose),
-        ops.broadcast_to: _plain(_broadcast_to),
-        ops.broadcast_like: _plain(_broadcast_like),
-        ops.sum_like: _plain(_sum_like),
+        ops.reduce_sum: plain(_reduce_sum),
+        ops.reduce_mean: plain(_reduce_mean),
+        ops.reduce_max: plain(_reduce_max),
+        ops.argmax: direct(np.argmax),
+        ops.size: plain(_size),
+        ops.matmul: direct(_matmul),
+        ops.gemm: plain(_gemm),
+        ops.linear: plain(_linear),
+        ops.reshape: plain(_reshape),
+        ops.reshape_like: plain(_reshape_like),
+        ops.transpose: plain(_transpose),
+        ops.broadcast_to: plain(_broadcast_to),
+        ops.broadcast_like: plain(_broadcast_like),
+        ops.sum_like: plain(_sum_like),
         ops.zeros: _fill(0),
         ops.ones: _fill(1),
-        ops.softmax: _plain(_softmax),
-        ops.log_softmax: _plain(_log_softmax),
-        ops.softmax_grad: _plain(_softmax_grad),
-        ops.log_softmax_grad: _plain(_log_softmax_grad),
-        ops.mean_sparse_softmax_cross_entropy_with_logits: _plain(_sparse_loss),
-        ops.sparse_softmax_cross_entropy_grad: _plain(_sparse_grad),
-        ops.softmax_cross_entropy_with_logits: _plain(_dense_loss),
-        ops.mean_softmax_cross_entropy_with_logits: _plain(_mean_dense_loss),
+        ops.softmax: plain(_softmax),
+        ops.log_softmax: plain(_log_softmax),
+        ops.softmax_grad: plain(_softmax_grad),
+        ops.log_softmax_grad: plain(_log_softmax_grad),
+        ops.mean_sparse_softmax_cross_entropy_with_logits: plain(_sparse_loss),
+        ops.sparse_softmax_cross_entropy_grad: plain(_sparse_grad),
+        ops.softmax_cross_entropy_with_logits: plain(_dense_loss),
+        ops.mean_softmax_cross_entropy_with_logits: plain(_mean_dense_loss),
     },
     {"copyto": np.copyto},
 )

@@ -7,7 +7,7 @@ and copy. Functions are bound as ``torch.mm``, which costs half a call of ``torc
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import lru_cache
 from typing import Any
@@ -19,18 +19,24 @@ from torch import Tensor
 from tinyflow import ops
 from tinyflow.backends.numpy_ import draw_normal, draw_truncated_normal, draw_uniform
 from tinyflow.backends.table import Array, Kernel, KernelTable, Template, wrong_label
+from tinyflow.backends.torch_kernel import (
+    DTYPES,
+    Attrs,
+    Axes,
+    Out,
+    Shapes,
+    aten,
+    backward,
+    function,
+    into,
+    kernel,
+)
 from tinyflow.errors import DTypeError
 from tinyflow.ops.rules import normal_axes
 from tinyflow.types import DType, as_dtype
 
 __all__ = ["TORCH"]
 
-Axes = tuple[int, ...] | None
-Out = Tensor | None
-Attrs = Mapping[str, Any]
-Shapes = Sequence[tuple[int, ...]]
-_DTYPES: Mapping[DType, torch.dtype] = {dtype: getattr(torch, dtype.value) for dtype in DType}
-_aten = torch.ops.aten
 _nll_loss = torch._C._nn.nll_loss  # type: ignore[attr-defined]  # the stub lacks it
 _MEAN = 1  # aten's code for reduction="mean"
 _NEVER = -(2**62) - 1  # an ignore_index that no label has; the default, -100, is a likely mistake
@@ -41,7 +47,7 @@ class _TorchTable(KernelTable):
     """Arrays are tensors of the CPU; see KernelTable."""
 
     def empty(self, shape: tuple[int, ...], dtype: DType) -> Array:
-        return torch.empty(shape, dtype=_DTYPES[dtype])
+        return torch.empty(shape, dtype=DTYPES[dtype])
 
     def arena(self, size_bytes: int) -> Array:
         block = torch.empty(size_bytes + 64, dtype=torch.uint8)
@@ -49,10 +55,10 @@ class _TorchTable(KernelTable):
 
     def place(self, arena: Array, offset_bytes: int, shape: tuple[int, ...], dtype: DType) -> Array:
         end_bytes = offset_bytes + math.prod(shape) * dtype.itemsize
-        return arena[offset_bytes:end_bytes].view(_DTYPES[dtype]).view(shape)
+        return arena[offset_bytes:end_bytes].view(DTYPES[dtype]).view(shape)
 
     def from_numpy(self, array: Array, dtype: DType) -> Array:
-        return torch.from_numpy(np.array(array)).to(_DTYPES[dtype])
+        return torch.from_numpy(np.array(array)).to(DTYPES[dtype])
 
     def from_feed(self, array: Array) -> Array:
         if array.flags.carray:
@@ -87,48 +93,6 @@ class _TorchTable(KernelTable):
         return context  # what torch.inference_mode() enters, without two Python frames on the way
 
 
-def _tensor(x: Any, others: Sequence[Any]) -> Any:
-    """A Python number as a tensor that takes the dtype of the floating tensor beside it."""
-    if isinstance(x, Tensor) or x is None:
-        return x
-    floating = (y.dtype for y in others if isinstance(y, Tensor) and y.is_floating_point())
-    return torch.as_tensor(x, dtype=next(floating, None))
-
-
-def _kernel(
-    compute: Callable[..., Tensor],
-    template: Template | str | None = None,
-    *,
-    writes_out: bool = True,
-) -> Kernel:
-    """Kernel of ``compute(*tensors, out=None, **attrs)``; without ``writes_out`` it has no out."""
-
-    def run(*inputs: Any, out: Out = None, **attrs: Any) -> Tensor:
-        tensors = [_tensor(x, inputs) for x in inputs]
-        if writes_out:
-            return compute(*tensors, out=out, **attrs)
-        result = compute(*tensors, **attrs)
-        return result if out is None else out.copy_(result)
-
-    if isinstance(template, str):
-        fixed = template
-        return Kernel(run, writes_out, lambda attrs, shapes: fixed)
-    return Kernel(run, writes_out, template)
-
-
-def _function(name: str, arity: int) -> Kernel:
-    """Kernel of ``torch.name(inputs, out=out)``."""
-    places = ", ".join(f"{{{i}}}" for i in range(arity))
-    return _kernel(getattr(torch, name), f"{name}({places}, out={{out}})")
-
-
-def _into(out: Out, result: Tensor) -> Tensor:
-    """Copy to ``out``, or to new row-major memory."""
-    if out is None:
-        return result.clone(memory_format=torch.contiguous_format)
-    return out.copy_(result)
-
-
 # --- elementwise -------------------------------------------------------------------------------
 
 
@@ -137,26 +101,11 @@ def _relu(x: Tensor, out: Out = None) -> Tensor:
 
 
 def _copy(x: Tensor, out: Out = None) -> Tensor:
-    return _into(out, x)
-
-
-def _backward(name: str, *more: int) -> Kernel:
-    """Kernel of ``aten.name(dy, y, *more, grad_input=out)``."""
-    packet = getattr(_aten, name)
-
-    def run(dy: Tensor, y: Tensor, out: Out = None) -> Tensor:
-        if out is None:
-            result: Tensor = packet(dy, y, *more)
-            return result
-        packet.grad_input(dy, y, *more, grad_input=out)
-        return out
-
-    arguments = ", ".join(["{0}", "{1}", *map(str, more)])
-    return _kernel(run, f"{name}({arguments}, grad_input={{out}})")
+    return into(out, x)
 
 
 def _cast(x: Tensor, dtype: DType, out: Out = None) -> Tensor:
-    return x.to(_DTYPES[dtype], copy=True) if out is None else out.copy_(x)
+    return x.to(DTYPES[dtype], copy=True) if out is None else out.copy_(x)
 
 
 def _cast_like(x: Tensor, like: Tensor) -> Tensor:
@@ -170,20 +119,20 @@ def _cast_like(x: Tensor, like: Tensor) -> Tensor:
 def _reduce_sum(x: Tensor, reduction_indices: Axes, keepdims: bool, out: Out = None) -> Tensor:
     x = x.to(torch.float32) if x.dtype is torch.bool else x
     if reduction_indices == ():
-        return _into(out, x)
+        return into(out, x)
     return torch.sum(x, reduction_indices, keepdims, dtype=x.dtype, out=out)
 
 
 def _reduce_mean(x: Tensor, reduction_indices: Axes, keepdims: bool, out: Out = None) -> Tensor:
     x = x if x.is_floating_point() else x.to(torch.float32)
     if reduction_indices == ():
-        return _into(out, x)
+        return into(out, x)
     return torch.mean(x, reduction_indices, keepdims, out=out)
 
 
 def _reduce_max(x: Tensor, reduction_indices: Axes, keepdims: bool, out: Out = None) -> Tensor:
     if reduction_indices == ():
-        return _into(out, x)
+        return into(out, x)
     return torch.amax(x, reduction_indices or (), keepdims, out=out)
 
 
@@ -272,7 +221,7 @@ def _reshape_like(x: Tensor, like: Tensor) -> Tensor:
 
 def _transpose(x: Tensor, perm: Axes, out: Out = None) -> Tensor:
     view = x.permute(tuple(reversed(range(x.dim()))) if perm is None else perm)
-    return _into(out, view)
+    return into(out, view)
 
 
 def _transpose_template(attrs: Attrs, shapes: Shapes) -> str:
@@ -281,7 +230,7 @@ def _transpose_template(attrs: Attrs, shapes: Shapes) -> str:
 
 
 def _broadcast_to(x: Tensor, shape: tuple[int, ...], out: Out = None) -> Tensor:
-    return _into(out, x.expand(shape))
+    return into(out, x.expand(shape))
 
 
 def _broadcast_like(x: Tensor, like: Tensor, reduction_indices: Axes, keepdims: bool) -> Tensor:
@@ -299,9 +248,9 @@ def _sum_like(x: Tensor, like: Tensor) -> Tensor:
 
 def _fill(number: int) -> Kernel:
     def fill(shape: tuple[int, ...], dtype: DType) -> Tensor:
-        return torch.full(shape, number, dtype=_DTYPES[dtype])
+        return torch.full(shape, number, dtype=DTYPES[dtype])
 
-    return _kernel(fill, writes_out=False)
+    return kernel(fill, writes_out=False)
 
 
 # --- softmax and losses ------------------------------------------------------------------------
@@ -419,9 +368,9 @@ def _drawn(draw: Callable[..., Array]) -> Kernel:
 
     def run(dtype: DType, **attrs: Any) -> Tensor:
         exact = DType.float32 if dtype is DType.bfloat16 else dtype
-        return torch.from_numpy(draw(dtype=exact, **attrs)).to(_DTYPES[dtype])
+        return torch.from_numpy(draw(dtype=exact, **attrs)).to(DTYPES[dtype])
 
-    return _kernel(run, writes_out=False)
+    return kernel(run, writes_out=False)
 
 
 def _assign(variable: Tensor | None, value: Tensor, out: Out = None) -> Tensor:
@@ -434,65 +383,65 @@ _COPY = "{out}.copy_({0})"
 TORCH = _TorchTable(
     "torch",
     {
-        ops.assign: _kernel(_assign),
-        ops.identity: _kernel(_copy, _COPY),
-        ops.stop_gradient: _kernel(_copy, _COPY),
+        ops.assign: kernel(_assign),
+        ops.identity: kernel(_copy, _COPY),
+        ops.stop_gradient: kernel(_copy, _COPY),
         ops.normal: _drawn(draw_normal),
         ops.truncated_normal: _drawn(draw_truncated_normal),
         ops.uniform: _drawn(draw_uniform),
-        ops.add: _function("add", 2),
-        ops.sub: _function("sub", 2),
-        ops.mul: _function("mul", 2),
-        ops.div: _function("div", 2),
-        ops.pow: _function("pow", 2),
-        ops.equal: _function("eq", 2),
-        ops.greater: _function("gt", 2),
-        ops.neg: _function("neg", 1),
-        ops.exp: _function("exp", 1),
-        ops.log: _function("log", 1),
-        ops.sqrt: _function("sqrt", 1),
-        ops.tanh: _function("tanh", 1),
-        ops.sigmoid: _function("sigmoid", 1),
-        ops.relu: _kernel(_relu, "clamp_min({0}, 0, out={out})"),
-        ops.relu_grad: _backward("threshold_backward", 0),
-        ops.tanh_grad: _backward("tanh_backward"),
-        ops.sigmoid_grad: _backward("sigmoid_backward"),
-        ops.cast: _kernel(_cast, _COPY),
-        ops.cast_like: _kernel(_cast_like, writes_out=False),
-        ops.zeros_like: _kernel(torch.zeros_like, writes_out=False),
-        ops.ones_like: _kernel(torch.ones_like, writes_out=False),
-        ops.reduce_sum: _kernel(_reduce_sum, _reduction("sum")),
-        ops.reduce_mean: _kernel(_reduce_mean, _reduction("mean")),
-        ops.reduce_max: _kernel(_reduce_max, _reduction("amax")),
-        ops.argmax: _kernel(_argmax, "argmax({0}, {@axis}, False, out={out})"),
-        ops.size: _kernel(_size, writes_out=False),
-        ops.matmul: _kernel(_matmul, _matmul_template),
-        ops.gemm: _kernel(_gemm, _gemm_template),
-        ops.linear: _kernel(_linear, _linear_template),
-        ops.reshape: _kernel(_reshape, _reshape_template, writes_out=False),
-        ops.reshape_like: _kernel(_reshape_like, writes_out=False),
-        ops.transpose: _kernel(_transpose, _transpose_template),
-        ops.broadcast_to: _kernel(_broadcast_to, _COPY),
-        ops.broadcast_like: _kernel(_broadcast_like, writes_out=False),
-        ops.sum_like: _kernel(_sum_like, writes_out=False),
+        ops.add: function("add", 2),
+        ops.sub: function("sub", 2),
+        ops.mul: function("mul", 2),
+        ops.div: function("div", 2),
+        ops.pow: function("pow", 2),
+        ops.equal: function("eq", 2),
+        ops.greater: function("gt", 2),
+        ops.neg: function("neg", 1),
+        ops.exp: function("exp", 1),
+        ops.log: function("log", 1),
+        ops.sqrt: function("sqrt", 1),
+        ops.tanh: function("tanh", 1),
+        ops.sigmoid: function("sigmoid", 1),
+        ops.relu: kernel(_relu, "clamp_min({0}, 0, out={out})"),
+        ops.relu_grad: backward("threshold_backward", 0),
+        ops.tanh_grad: backward("tanh_backward"),
+        ops.sigmoid_grad: backward("sigmoid_backward"),
+        ops.cast: kernel(_cast, _COPY),
+        ops.cast_like: kernel(_cast_like, writes_out=False),
+        ops.zeros_like: kernel(torch.zeros_like, writes_out=False),
+        ops.ones_like: kernel(torch.ones_like, writes_out=False),
+        ops.reduce_sum: kernel(_reduce_sum, _reduction("sum")),
+        ops.reduce_mean: kernel(_reduce_mean, _reduction("mean")),
+        ops.reduce_max: kernel(_reduce_max, _reduction("amax")),
+        ops.argmax: kernel(_argmax, "argmax({0}, {@axis}, False, out={out})"),
+        ops.size: kernel(_size, writes_out=False),
+        ops.matmul: kernel(_matmul, _matmul_template),
+        ops.gemm: kernel(_gemm, _gemm_template),
+        ops.linear: kernel(_linear, _linear_template),
+        ops.reshape: kernel(_reshape, _reshape_template, writes_out=False),
+        ops.reshape_like: kernel(_reshape_like, writes_out=False),
+        ops.transpose: kernel(_transpose, _transpose_template),
+        ops.broadcast_to: kernel(_broadcast_to, _COPY),
+        ops.broadcast_like: kernel(_broadcast_like, writes_out=False),
+        ops.sum_like: kernel(_sum_like, writes_out=False),
         ops.zeros: _fill(0),
         ops.ones: _fill(1),
-        ops.softmax: _kernel(_softmax, _normalise_template("softmax")),
-        ops.log_softmax: _kernel(_log_softmax, _normalise_template("log_softmax")),
-        ops.softmax_grad: _kernel(
+        ops.softmax: kernel(_softmax, _normalise_template("softmax")),
+        ops.log_softmax: kernel(_log_softmax, _normalise_template("log_softmax")),
+        ops.softmax_grad: kernel(
             _softmax_grad, "softmax_backward({0}, {1}, {@axis}, {1}.dtype, grad_input={out})"
         ),
-        ops.log_softmax_grad: _kernel(
+        ops.log_softmax_grad: kernel(
             _log_softmax_grad, "log_softmax_backward({0}, {1}, {@axis}, {1}.dtype, out={out})"
         ),
-        ops.mean_sparse_softmax_cross_entropy_with_logits: _kernel(
+        ops.mean_sparse_softmax_cross_entropy_with_logits: kernel(
             _sparse_loss, "sparse_loss({0}, {1}, {@normalised}, {out})"
         ),
-        ops.sparse_softmax_cross_entropy_grad: _kernel(
+        ops.sparse_softmax_cross_entropy_grad: kernel(
             _sparse_grad, "sparse_grad({0}, {1}, {2}, {@normalised}, {out})"
         ),
-        ops.softmax_cross_entropy_with_logits: _kernel(_dense_loss, "dense_loss({0}, {1}, {out})"),
-        ops.mean_softmax_cross_entropy_with_logits: _kernel(
+        ops.softmax_cross_entropy_with_logits: kernel(_dense_loss, "dense_loss({0}, {1}, {out})"),
+        ops.mean_softmax_cross_entropy_with_logits: kernel(
             _mean_dense_loss, "mean_dense_loss({0}, {1}, {out})"
         ),
     },
@@ -505,9 +454,9 @@ TORCH = _TorchTable(
                 *("sum", "mean", "amax", "argmax", "mm", "addmm", "softmax", "log_softmax"),
             )
         },
-        "threshold_backward": _aten.threshold_backward.grad_input,
-        "tanh_backward": _aten.tanh_backward.grad_input,
-        "sigmoid_backward": _aten.sigmoid_backward.grad_input,
+        "threshold_backward": aten.threshold_backward.grad_input,
+        "tanh_backward": aten.tanh_backward.grad_input,
+        "sigmoid_backward": aten.sigmoid_backward.grad_input,
         "softmax_backward": torch._softmax_backward_data,
         "log_softmax_backward": torch._log_softmax_backward_data,
         "sparse_loss": _sparse_loss,
