@@ -34,6 +34,7 @@ DTypes = Sequence[DType | None]
 ShapeRule = Callable[[Mapping[str, Any], Shapes, Shapes], tuple[Shapes, Shapes]]
 DTypeRule = Callable[[Mapping[str, Any], DTypes, DTypes], tuple[DTypes, DTypes]]
 Operand = Value | float | int | bool | np.ndarray | np.generic  # what an op accepts as an input
+Pairs = tuple[tuple[int, int], ...]
 REQUIRED: Any = type("Required", (), {"__repr__": lambda self: "required"})()
 
 
@@ -112,7 +113,8 @@ class Op:
       repeats (also zero times). ``outputs``: output names, or a function of the attributes.
     - ``shape``, ``dtype``: pure rules ``(attrs, inputs, outputs) -> (inputs, outputs)`` that return
       what is known about both after looking at both; they raise ShapeError or DTypeError.
-    - ``inplace``: (input, output) pairs that may share storage when the input dies here.
+    - ``inplace``: (input, output) pairs that may share storage when the input dies here, or a
+      function of the attributes.
     - ``aliases``: (input, output) pairs where the output *is* the input's storage (a view).
     - ``shape_only``: inputs of which only shape and dtype are read. ``mutates``: inputs written.
     - ``can_fail``: the kernel may reject the *contents* of its inputs (labels out of range).
@@ -128,7 +130,7 @@ class Op:
     outputs: tuple[str, ...] | Callable[[Mapping[str, Any]], tuple[str, ...]] = ("y",)
     optional: int = 0
     variadic: bool = False
-    inplace: tuple[tuple[int, int], ...] = ()
+    inplace: Pairs | Callable[[Mapping[str, Any]], Pairs] = ()
     aliases: tuple[tuple[int, int], ...] = ()
     shape_only: frozenset[int] = frozenset()
     mutates: frozenset[int] = frozenset()
@@ -176,6 +178,10 @@ class Op:
     def output_count(self, attrs: Mapping[str, Any]) -> int:
         """Number of outputs under these attributes."""
         return len(self.outputs(attrs)) if callable(self.outputs) else len(self.outputs)
+
+    def inplace_pairs(self, attrs: Mapping[str, Any]) -> Pairs:
+        """The (input, output) pairs that may share storage under these attributes."""
+        return self.inplace(attrs) if callable(self.inplace) else self.inplace
 
     def check_arity(self, count: int) -> None:
         """Raise GraphError if the op does not take ``count`` inputs."""

@@ -149,7 +149,7 @@ def _dying_input(
 ) -> Value | None:
     homes, shapes, dtypes = graph.fact(STORAGE), graph.fact(SHAPES), graph.fact(DTYPES)
     node: Node = owner.node
-    for position, output in node.op.inplace:
+    for position, output in node.op.inplace_pairs(node.attrs):
         if output != owner.index or position >= len(node.inputs):
             continue
         value = node.inputs[position]

@@ -10,7 +10,7 @@ from itertools import pairwise
 from tinyflow.errors import GraphError
 from tinyflow.ir import Fact, Graph, Node, Value
 
-__all__ = ["SCHEDULE", "order", "storage_variable"]
+__all__ = ["SCHEDULE", "dependencies", "order", "storage_variable"]
 
 SCHEDULE: Fact[tuple[Node, ...]] = Fact("schedule")
 
@@ -25,7 +25,7 @@ def order(graph: Graph) -> Graph:
 
     Raises GraphError naming the reader, if an old read also needs a newer write.
     """
-    before = _dependencies(graph)
+    before = dependencies(graph)
     return graph.with_fact(SCHEDULE, _first_ready(graph, before))
 
 
@@ -50,7 +50,8 @@ def _direct(value: Value) -> tuple[Node, int] | None:
     return (value.node, value.version) if value.node.op.name == "variable" else None
 
 
-def _dependencies(graph: Graph) -> dict[Node, set[Node]]:
+def dependencies(graph: Graph) -> dict[Node, set[Node]]:
+    """For each node those that must run before it: by data, by control and by writes."""
     views = storage_variable(graph)
     reads: dict[Node, list[tuple[int, Node]]] = {}
     writes: dict[Node, list[tuple[int, Node]]] = {}

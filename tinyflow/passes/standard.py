@@ -11,6 +11,7 @@ from tinyflow.passes.memory import PLAN, memory
 from tinyflow.passes.order import SCHEDULE, order
 from tinyflow.passes.peephole import peephole
 from tinyflow.passes.pin import pin
+from tinyflow.passes.simplify import simplify
 from tinyflow.passes.specialise import specialise
 from tinyflow.passes.storage import STORAGE, storage
 
@@ -29,6 +30,7 @@ STANDARD = Pipeline(
         Pass("infer", infer, provides=_TYPES, preserves=_LEAVES),
         Pass("peephole", peephole, requires=_TYPES, provides=_TYPES, preserves=_LEAVES),
         Pass("specialise", specialise, requires=_TYPES, preserves=_LEAVES),
+        Pass("simplify", simplify, requires=_TYPES, provides=_TYPES, preserves=_LEAVES),
         Pass("order", order, requires=_TYPES, provides=_ORDERED, preserves=_LEAVES),
         Pass("storage", storage, requires=_TYPES | _ORDERED, provides=_STORED),
         Pass("memory", memory, requires=_TYPES | _ORDERED | _STORED, provides=_PLANNED),

@@ -91,7 +91,8 @@ def _may_write(graph: Graph, maker: Node, assign: Node, shows: Mapping[Value, No
         return False
     if shapes[new] != shapes[written] or dtypes[new] is not dtypes[written]:
         return False
-    inplace = {position for position, _ in maker.op.inplace}
+    pairs = maker.op.inplace_pairs(maker.attrs)
+    inplace = {position for position, output in pairs if output == new.index}
     return all(
         position in inplace and shapes[value] == shapes[new]
         for position, value in enumerate(maker.inputs)

@@ -1,0 +1,162 @@
+"""Compute less: fold constants, drop idle ops, share equal results. Layer: passes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any
+
+import numpy as np
+
+from tinyflow import ops
+from tinyflow.ir import Graph, Node, Value, rewrite
+from tinyflow.passes.infer import DTYPES, SHAPES, carry_types
+from tinyflow.types import DType, is_static
+
+__all__ = ["drop_idle", "fold_constants", "merge_equal", "simplify"]
+
+_NUMPY: Mapping[str, Callable[..., Any]] = {
+    name: getattr(np, name) for name in ("exp", "log", "sqrt", "tanh", "abs", "maximum", "minimum")
+}
+
+
+_FILLS = {ops.zeros: 0, ops.ones: 1}
+
+
+def simplify(graph: Graph) -> Graph:
+    """An equal graph with fewer nodes; types are carried along.
+
+    Only rules that keep every result bit for bit, or up to one rounding of a constant: no
+    reassociation, no ``x * 0 = 0`` (nan), nothing that changes what is written or drawn.
+    """
+    return merge_equal(drop_idle(fold_constants(graph)))
+
+
+def fold_constants(graph: Graph) -> Graph:
+    """Compute elementwise ops on plain numbers now: ``1 - 0.9`` becomes a constant."""
+    dtypes = graph.fact(DTYPES)
+
+    def rule(node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...] | None:
+        dtype = dtypes[Value(node)] if node.op.expr or node.op in _FILLS else None
+        if dtype is None or dtype is DType.bfloat16 or node.after:
+            return None
+        if node.op in _FILLS:
+            number = np.asarray(_FILLS[node.op], dtype.numpy)
+            return None if node.attrs["shape"] else (ops.constant(number, dtype=dtype),)
+        numbers = [_number(value) for value in inputs]
+        if None in numbers:
+            return None
+        names = dict(zip(node.op.inputs, numbers))
+        try:
+            with np.errstate(all="ignore"):
+                result = eval(node.op.expr or "", {"__builtins__": {}, **_NUMPY}, names)
+        except (NameError, TypeError):  # a function that numpy lacks: the kernel computes it
+            return None
+        return (ops.constant(np.asarray(result, dtype.numpy)[()], dtype=dtype),)
+
+    return carry_types(graph, *rewrite(graph, rule))
+
+
+def _number(value: Value) -> Any:
+    """The content of a scalar constant, or None."""
+    node = value.node
+    plain = node.op.name == "constant" and node.attrs["value"].ndim == 0
+    return node.attrs["value"][()] if plain else None
+
+
+_NEUTRAL: Mapping[str, tuple[float, tuple[int, ...]]] = {  # op: number, positions it may stand at
+    "add": (0, (0, 1)),
+    "sub": (0, (1,)),
+    "mul": (1, (0, 1)),
+    "div": (1, (1,)),
+    "pow": (1, (1,)),
+}
+
+
+def drop_idle(graph: Graph) -> Graph:
+    """Drop ``x + 0``, ``x * 1``, ``-(-x)``, moves that undo each other or move nothing.
+
+    A transpose in front of a matmul becomes its ``transpose_a`` or ``transpose_b``.
+    """
+    shapes, dtypes = graph.fact(SHAPES), graph.fact(DTYPES)
+
+    def rule(node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...] | None:
+        if len(node.outputs) != 1 or node.op.leaf:
+            return None
+        found = _same_value(node, inputs)
+        if found is not None:
+            old, new = found
+            same = shapes[old] == shapes[Value(node)] and dtypes[old] is dtypes[Value(node)]
+            if same and is_static(shapes[old]) and new.node.op is not ops.variable:
+                return (new,)
+        return _shorter(node, inputs)
+
+    return carry_types(graph, *rewrite(graph, rule))
+
+
+def _same_value(node: Node, inputs: tuple[Value, ...]) -> tuple[Value, Value] | None:
+    """(old, new) value that the node repeats if the types agree."""
+    number, places = _NEUTRAL.get(node.op.name, (0, ()))
+    for position in places:
+        if _FILLS.get(inputs[position].node.op, _number(inputs[position])) == number:
+            return node.inputs[1 - position], inputs[1 - position]
+    if node.op is ops.reshape:
+        return _before_reshapes(node.inputs[0]), _before_reshapes(inputs[0])
+    if node.op in (ops.broadcast_to, ops.cast):
+        return node.inputs[0], inputs[0]
+    if node.op is ops.transpose and _sorted(node.attrs["perm"]):
+        return node.inputs[0], inputs[0]
+    if node.op is ops.neg and node.inputs[0].node.op is ops.neg and inputs[0].node.op is ops.neg:
+        return node.inputs[0].node.inputs[0], inputs[0].node.inputs[0]
+    return None
+
+
+def _before_reshapes(value: Value) -> Value:
+    while value.node.op is ops.reshape:
+        value = value.node.inputs[0]
+    return value
+
+
+def _sorted(perm: tuple[int, ...] | None) -> bool:
+    return perm is not None and perm == tuple(range(len(perm)))
+
+
+def _shorter(node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...] | None:
+    """The node without a move in front of it that it can make itself."""
+    if node.op is ops.reshape and inputs[0].node.op is ops.reshape:
+        return (ops.reshape(_before_reshapes(inputs[0]), shape=node.attrs["shape"]),)
+    if node.op is not ops.matmul:
+        return None
+    attrs, factors = dict(node.attrs), list(inputs)
+    for position, flag in enumerate(("transpose_a", "transpose_b")):
+        maker = factors[position].node
+        if maker.op is ops.transpose and maker.attrs["perm"] in (None, (1, 0)):
+            factors[position], attrs[flag] = maker.inputs[0], not attrs[flag]
+    return None if tuple(factors) == inputs else (ops.matmul(*factors, **attrs),)
+
+
+def merge_equal(graph: Graph) -> Graph:
+    """Common subexpressions: the same op on the same inputs with the same attributes runs once.
+
+    Two random nodes with one seed draw the same numbers, so they merge too. What writes never
+    merges, and reads of different versions of a variable are different inputs.
+    """
+    first: dict[Hashable, tuple[Value, ...]] = {}
+
+    def rule(node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...] | None:
+        keep = node.op.mutates or node.after or (node.op.leaf and node.op.name != "constant")
+        if keep or node.op is ops.group:
+            return None
+        reads = tuple((value, value.version) for value in inputs)
+        attrs = tuple((name, _key(value)) for name, value in node.attrs.items())
+        key = (node.op, reads, attrs)
+        if key not in first:
+            first[key] = node.with_inputs(inputs).outputs
+        return first[key]
+
+    return carry_types(graph, *rewrite(graph, rule))
+
+
+def _key(value: Any) -> Hashable:
+    if isinstance(value, np.ndarray):
+        return value.dtype.str, value.shape, value.tobytes()
+    return value if isinstance(value, Hashable) else id(value)
