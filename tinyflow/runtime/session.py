@@ -28,6 +28,7 @@ from tinyflow.passes import (
 )
 from tinyflow.passes.contract import Step
 from tinyflow.program import Program, lower
+from tinyflow.runtime.checkpoint import Checkpoint, capture
 from tinyflow.runtime.executor import Executable, emit
 from tinyflow.runtime.interpreter import interpret
 from tinyflow.types import Device, DType, is_static, show_shape, unify_shape
@@ -241,6 +242,27 @@ class Session:
         """The graph before the first and after each pass, for these fetches and feeds."""
         graph, _ = self._prepare(tuple(fetches), tuple(fed), _checked_feeds(fed, given))
         return self.pipeline.trace(graph)
+
+    def checkpoint(self) -> Checkpoint:
+        """All that later runs depend on: contents of the variables, seed and run count."""
+        with self._lock:
+            contents = {name: self._storage[name] for name in sorted(self._ready)}
+            return capture(self.kernels, contents, self.seed, self.run_count)
+
+    def resume(self, saved: Checkpoint, *, whole: bool = True) -> None:
+        """Set variables; if ``whole``, the seed and the run count too, and no others are left."""
+        with self._lock:
+            if whole:
+                self.seed, self.run_count = saved.seed, saved.run_count
+                self._ready.clear()
+            for name, content in saved.arrays.items():
+                array = self.kernels.from_numpy(content, saved.dtypes[name])
+                held = self._storage.get(name)
+                if held is not None and (held.shape, held.dtype) != (array.shape, array.dtype):
+                    self._storage[name], self._last = array, None
+                    self._cache.clear()  # of programs that write to the old storage
+                self._store(name, array)
+                self._ready.add(name)
 
     def variable(self, name: str) -> Array:
         """A copy of the content of a variable; raises RunError if it has none."""

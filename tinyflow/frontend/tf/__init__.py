@@ -1,11 +1,16 @@
 """TensorFlow 1's language, as TinyFlow spoke it."""
 
-from tinyflow.frontend.tf import nn, train
+from tinyflow.frontend.tf import layers, nn, train
 from tinyflow.frontend.tf.api import *  # noqa: F403
 from tinyflow.frontend.tf.api import __all__ as _api
+from tinyflow.frontend.tf.clip import clip_by_global_norm, global_norm
+from tinyflow.frontend.tf.context import *  # noqa: F403
+from tinyflow.frontend.tf.context import __all__ as _context
+from tinyflow.frontend.tf.initializers import *  # noqa: F403
+from tinyflow.frontend.tf.initializers import __all__ as _initializers
 from tinyflow.frontend.tf.scope import Scope as Graph
-from tinyflow.frontend.tf.scope import reset_default_graph
-from tinyflow.frontend.tf.session import Session
+from tinyflow.frontend.tf.scope import reset_default_graph, set_random_seed
+from tinyflow.frontend.tf.session import InteractiveSession, Session
 from tinyflow.frontend.tf.tensor import Tensor, Variable
 from tinyflow.types import DType
 
@@ -17,6 +22,9 @@ float16, bfloat16, float32, float64 = (
     DType.float64,
 )
 
-__all__ = ["Graph", "Session", "Tensor", "Variable", "nn", "reset_default_graph", "train"]
+__all__ = ["Graph", "InteractiveSession", "Session", "Tensor", "Variable", "layers", "nn", "train"]
+__all__ += ["clip_by_global_norm", "global_norm", "reset_default_graph", "set_random_seed"]
 __all__ += ["bfloat16", "bool", "float16", "float32", "float64", "int32", "int64"]
 __all__ += _api
+__all__ += _context
+__all__ += _initializers

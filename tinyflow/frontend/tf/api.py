@@ -11,26 +11,29 @@ from tinyflow import ops
 from tinyflow.errors import GraphError
 from tinyflow.frontend.tf.scope import current_scope
 from tinyflow.frontend.tf.tensor import Like, Tensor, Variable, apply, unwrap, wrap
-from tinyflow.ir import Graph, Node, Value
+from tinyflow.ir import Graph, Node, Op, Value
 from tinyflow.passes import KNOWN_SHAPES, SHAPES, infer
 from tinyflow.passes.gradient import gradient as reference_gradient
 from tinyflow.types import DType, Shape, as_dtype, as_shape, show_shape
 
 __all__ = [
-    "add", "argmax", "assign", "broadcast_to", "cast", "constant", "div", "equal", "exp",
-    "global_variables_initializer", "gradients", "greater", "group", "identity",
-    "infer_variable_shapes", "initialize_all_variables", "log", "matmul", "mul", "multiply",
-    "negative", "normal", "ones", "ones_like", "placeholder", "pow", "random_normal",
-    "random_uniform", "reduce_max", "reduce_mean", "reduce_sum", "reshape", "sigmoid", "sqrt",
-    "square", "stop_gradient", "sub", "subtract", "tanh", "trainable_variables", "transpose",
-    "uniform", "zeros", "zeros_like",
+    "add", "add_n", "argmax", "assign", "assign_add", "assign_sub", "broadcast_to", "cast",
+    "constant", "div", "equal", "exp", "global_variables", "global_variables_initializer",
+    "gradients", "greater", "group", "identity", "infer_variable_shapes",
+    "initialize_all_variables", "log", "matmul", "mul", "multiply", "negative", "no_op", "normal",
+    "ones", "ones_like", "placeholder", "pow", "random_normal", "random_uniform", "reduce_max",
+    "reduce_mean", "reduce_sum", "reshape", "sigmoid", "sqrt", "square", "stop_gradient", "sub",
+    "subtract", "tanh", "trainable_variables", "transpose", "truncated_normal", "uniform",
+    "variables_initializer", "zeros", "zeros_like",
 ]  # fmt: skip
 
+_OLD_NAMES = {"float": DType.float32, "double": DType.float64, "int": DType.int32}
 GradientPass = Callable[[Graph, Sequence[Value], Sequence[Value] | None], Graph]
 
 
 def placeholder(dtype: DType | str, shape: object = None, name: str | None = None) -> Tensor:
     """An input that each run feeds. ``shape`` may be left out or hold None for unknown sizes."""
+    dtype = _OLD_NAMES.get(dtype, dtype) if isinstance(dtype, str) else dtype
     name = current_scope().unique_name(name or "placeholder")
     return Tensor(ops.placeholder(dtype=as_dtype(dtype), shape=as_shape(shape), name=name))
 
@@ -100,7 +103,30 @@ def uniform(
     return apply(ops.uniform, name=name, **attrs)
 
 
-random_uniform = uniform
+def random_uniform(
+    shape: object,
+    minval: float = 0.0,
+    maxval: float = 1.0,
+    dtype: DType | str = DType.float32,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """TensorFlow's argument names for :func:`uniform`."""
+    return uniform(shape, minval, maxval, dtype, seed, name)
+
+
+def truncated_normal(
+    shape: object,
+    mean: float = 0.0,
+    stddev: float = 1.0,
+    dtype: DType | str = DType.float32,
+    seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """Normal random numbers, none more than two deviations from the mean."""
+    seed = current_scope().next_seed() if seed is None else seed
+    attrs = {"shape": shape, "stdev": stddev, "mean": mean, "dtype": as_dtype(dtype), "seed": seed}
+    return apply(ops.truncated_normal, name=name, **attrs)
 
 
 def add(x: Like, y: Like, name: str | None = None) -> Tensor:
@@ -192,10 +218,15 @@ def matmul(
     return apply(ops.matmul, a, b, transpose_a=transpose_a, transpose_b=transpose_b, name=name)
 
 
-def _axes(axis: Any, reduction_indices: Any) -> Any:
-    if axis is not None and reduction_indices is not None:
+def _reduce(
+    op: Op, x: Like, axis: Any, keepdims: bool, name: str | None, old_axis: Any, old_keep: Any
+) -> Tensor:
+    """Apply a reduction; the older TensorFlow names of its two arguments mean the same."""
+    if axis is not None and old_axis is not None:
         raise GraphError("axis and reduction_indices mean the same", fix="Give one of them.")
-    return reduction_indices if axis is None else axis
+    axes = old_axis if axis is None else axis
+    kept = keepdims if old_keep is None else old_keep
+    return apply(op, x, reduction_indices=axes, keepdims=kept, name=name)
 
 
 def reduce_sum(
@@ -204,10 +235,10 @@ def reduce_sum(
     keepdims: bool = False,
     name: str | None = None,
     reduction_indices: Any = None,
+    keep_dims: bool | None = None,
 ) -> Tensor:
     """Sum over the axes (all by default)."""
-    axes = _axes(axis, reduction_indices)
-    return apply(ops.reduce_sum, x, reduction_indices=axes, keepdims=keepdims, name=name)
+    return _reduce(ops.reduce_sum, x, axis, keepdims, name, reduction_indices, keep_dims)
 
 
 def reduce_mean(
@@ -216,10 +247,10 @@ def reduce_mean(
     keepdims: bool = False,
     name: str | None = None,
     reduction_indices: Any = None,
+    keep_dims: bool | None = None,
 ) -> Tensor:
     """Mean over the axes (all by default); of bools the share of True."""
-    axes = _axes(axis, reduction_indices)
-    return apply(ops.reduce_mean, x, reduction_indices=axes, keepdims=keepdims, name=name)
+    return _reduce(ops.reduce_mean, x, axis, keepdims, name, reduction_indices, keep_dims)
 
 
 def reduce_max(
@@ -228,10 +259,10 @@ def reduce_max(
     keepdims: bool = False,
     name: str | None = None,
     reduction_indices: Any = None,
+    keep_dims: bool | None = None,
 ) -> Tensor:
     """Maximum over the axes (all by default)."""
-    axes = _axes(axis, reduction_indices)
-    return apply(ops.reduce_max, x, reduction_indices=axes, keepdims=keepdims, name=name)
+    return _reduce(ops.reduce_max, x, axis, keepdims, name, reduction_indices, keep_dims)
 
 
 def argmax(x: Like, axis: int = 0, name: str | None = None) -> Tensor:
@@ -273,10 +304,35 @@ def assign(variable: Tensor, value: Like) -> Tensor:
     return variable.assign(value)
 
 
+def assign_add(variable: Tensor, value: Like) -> Tensor:
+    """Write variable + value into a variable when run; the result is the new content."""
+    return assign(variable, variable + value)
+
+
+def assign_sub(variable: Tensor, value: Like) -> Tensor:
+    """Write variable - value into a variable when run; the result is the new content."""
+    return assign(variable, variable - value)
+
+
+def add_n(inputs: Sequence[Like], name: str | None = None) -> Tensor:
+    """The sum of tensors of one shape; raises GraphError if there is none."""
+    if not inputs:
+        raise GraphError("nothing to add", got="no inputs", expected="at least one tensor")
+    total = wrap(unwrap(inputs[0]))
+    for other in inputs[1:-1]:
+        total = total + other
+    return add(total, inputs[-1], name) if len(inputs) > 1 else identity(total, name)
+
+
 def group(*inputs: Tensor, name: str | None = None) -> Tensor:
     """Run all inputs; fetches None."""
     nodes = [tensor.value.node for tensor in inputs]
-    return Tensor(ops.group(after=nodes, name=name))
+    return Tensor(ops.group(after=(*nodes, *current_scope().waits), name=name))
+
+
+def no_op(name: str | None = None) -> Tensor:
+    """Do nothing but what the enclosing ``tf.control_dependencies`` asks for; fetches None."""
+    return group(name=name)
 
 
 def initialize_all_variables() -> Tensor:
@@ -286,6 +342,16 @@ def initialize_all_variables() -> Tensor:
 
 
 global_variables_initializer = initialize_all_variables
+
+
+def variables_initializer(var_list: Sequence[Variable], name: str = "init") -> Tensor:
+    """Run the initialisers of these variables; raises GraphError if one has none."""
+    return Tensor(ops.group(after=[v.initializer.value.node for v in var_list], name=name))
+
+
+def global_variables() -> list[Variable]:
+    """All variables, optimizer slots too, in the order they were made."""
+    return [Variable.of(node) for node in current_scope().versions]
 
 
 def trainable_variables() -> list[Variable]:

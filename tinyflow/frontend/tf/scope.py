@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from tinyflow.ir import Node, Value
 
-__all__ = ["Scope", "current_scope", "new_scope", "reset_default_graph"]
+__all__ = ["Scope", "current_scope", "reset_default_graph", "set_random_seed"]
 
 
 @dataclass(slots=True)
@@ -24,12 +24,35 @@ class Scope:
     initialisers: list[Value] = field(default_factory=list)
     untrained: set[Node] = field(default_factory=set)  # optimiser slots, counters
     random_nodes: int = 0
+    seed: int = 0  # of sessions that are given none
+    prefix: str = ""  # of names: tf.name_scope, tf.variable_scope
+    variable_prefix: str = ""  # of names that tf.get_variable makes: tf.variable_scope
+    reuse: bool = False  # tf.get_variable finds variables, instead of making them
+    waits: tuple[Node, ...] = ()  # what new nodes run after: tf.control_dependencies
 
     def unique_name(self, wanted: str) -> str:
-        """``wanted``, or ``wanted_1``, ``wanted_2``, ... if it is taken."""
+        """``wanted`` under the prefix, once; with ``_1``, ``_2``, ... behind it if it is taken."""
+        if self.prefix and not wanted.startswith(f"{self.prefix}/"):
+            wanted = f"{self.prefix}/{wanted}"
         count = self.taken.get(wanted, 0)
         self.taken[wanted] = count + 1
         return self.unique_name(f"{wanted}_{count}") if count else wanted
+
+    @contextmanager
+    def changed(self, **fields: object) -> Iterator[Scope]:
+        """Some fields set to other values inside a ``with`` block."""
+        before = {name: getattr(self, name) for name in fields}
+        try:
+            for name, value in fields.items():
+                setattr(self, name, value)
+            yield self
+        finally:
+            for name, value in before.items():
+                setattr(self, name, value)
+
+    def variables(self) -> dict[str, Node]:
+        """All variables by name, in the order they were made."""
+        return {node.name or "": node for node in self.versions}
 
     def next_seed(self) -> int:
         """A seed of its own for each random node, in creation order."""
@@ -59,9 +82,9 @@ def current_scope() -> Scope:
     return _current.get() or _default
 
 
-def new_scope() -> Scope:
-    """A fresh scope; ``tf.Graph()``."""
-    return Scope()
+def set_random_seed(seed: int) -> None:
+    """The seed of sessions made from here on that are given none."""
+    current_scope().seed = seed
 
 
 def reset_default_graph() -> None:

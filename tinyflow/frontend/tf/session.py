@@ -6,19 +6,30 @@ from collections.abc import Mapping
 from typing import Any
 
 from tinyflow.errors import FeedError
+from tinyflow.frontend.tf.saver import check_fits
+from tinyflow.frontend.tf.scope import current_scope
 from tinyflow.frontend.tf.tensor import ACTIVE, Tensor, unwrap
 from tinyflow.ir import Value
+from tinyflow.passes import STANDARD, Pipeline
 from tinyflow.passes.contract import Step
+from tinyflow.runtime.checkpoint import read_checkpoint, write_checkpoint
 from tinyflow.runtime.session import Session as Runner
 
-__all__ = ["Session"]
+__all__ = ["InteractiveSession", "Session"]
 
 
 class Session(Runner):
     """``tf.Session(config='cpu')``; see :class:`tinyflow.runtime.session.Session`.
 
-    ``with tf.Session() as sess:`` makes it the session of ``tensor.eval()``.
+    ``with tf.Session() as sess:`` makes it the session of ``tensor.eval()``. Without ``seed``, it
+    is that of ``tf.set_random_seed``.
     """
+
+    def __init__(
+        self, config: str = "cpu", *, pipeline: Pipeline = STANDARD, seed: int | None = None
+    ) -> None:
+        seed = current_scope().seed if seed is None else seed
+        super().__init__(config, pipeline=pipeline, seed=seed)
 
     def run(self, fetch: Any, feed_dict: Mapping[Tensor, Any] | None = None) -> Any:
         """Compute a tensor, or a list or tuple of tensors, and return numpy arrays.
@@ -36,6 +47,25 @@ class Session(Runner):
         fetches = fetch if isinstance(fetch, list | tuple) else [fetch]
         return self.trace_values([_fetched(tensor) for tensor in fetches], *_feeds(feed_dict))
 
+    def save(self, path: str) -> str:
+        """Write all variables, optimizer slots too, and the random counter to one file; its path.
+
+        Training that is saved, restored and goes on gives bit for bit what it would have given.
+        """
+        write_checkpoint(path, self.checkpoint())
+        return path
+
+    def restore(self, path: str) -> None:
+        """Take over what ``save`` wrote; variables that the file lacks are uninitialised then.
+
+        Raises RunError for a missing file or a variable that the graph lacks, ShapeError or
+        DTypeError for one that does not fit, GraphError for a file that is no checkpoint. Nothing
+        is changed then.
+        """
+        saved = read_checkpoint(path)
+        check_fits(saved, current_scope().variables())
+        self.resume(saved)
+
     def __enter__(self) -> Session:
         ACTIVE.append(self)
         return self
@@ -49,6 +79,20 @@ class Session(Runner):
         self._last = None
         self._storage.clear()
         self._ready.clear()
+
+
+class InteractiveSession(Session):
+    """A session that serves ``tensor.eval()`` and ``step.run()`` from here on, until it closes."""
+
+    def __init__(self, config: str = "cpu", *, seed: int | None = None) -> None:
+        super().__init__(config, seed=seed)
+        ACTIVE.append(self)
+
+    def close(self) -> None:
+        """Drop programs and variables, and serve ``eval`` no more."""
+        super().close()
+        if self in ACTIVE:
+            ACTIVE.remove(self)
 
 
 def _fetched(tensor: Any) -> Value:

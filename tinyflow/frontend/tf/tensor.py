@@ -54,6 +54,8 @@ class Tensor:
             raise RunError("no session", fix="Use 'with tf.Session():' or eval(session=...).")
         return (session or ACTIVE[-1]).run(self, feed_dict)
 
+    run = eval  # TensorFlow's name for it when nothing is fetched: train_step.run()
+
     def __repr__(self) -> str:
         return f"<tf.{type(self).__name__} '{self.name}' {self.dtype} {show_shape(self.shape)}>"
 
@@ -118,16 +120,24 @@ class Variable(Tensor):
         init: a tensor, number or array; run by ``tf.initialize_all_variables()``.
         name: unique name; a suffix is added if it is taken.
         trainable: whether ``minimize`` updates it.
+        dtype: of the content; that of ``init`` unless given.
 
     Reading it means: its content after all ``tf.assign`` calls made so far in the program text.
     """
 
     __slots__ = ()
 
-    def __init__(self, init: Like, name: str | None = None, trainable: bool = True) -> None:
+    def __init__(
+        self,
+        init: Like,
+        name: str | None = None,
+        trainable: bool = True,
+        dtype: DType | str | None = None,
+    ) -> None:
         first = unwrap(init)
-        shape, dtype = _known(first)
-        made = _new_variable(name or "variable", shape, dtype or DType.float32, trainable)
+        shape, drawn = _known(first)
+        chosen = as_dtype(dtype) if dtype else drawn or DType.float32
+        made = _new_variable(name or "variable", shape, chosen, trainable)
         super().__init__(made)
         scope = current_scope()
         scope.initialisers.append(ops.assign(self._value, first))
@@ -155,9 +165,27 @@ class Variable(Tensor):
 
     def assign(self, value: Like) -> Tensor:
         """Same as ``tf.assign(self, value)``."""
-        written = Tensor(ops.assign(self.value, unwrap(value)))
-        current_scope().wrote(self._value.node)
+        scope = current_scope()
+        written = Tensor(ops.assign(self.value, unwrap(value), after=scope.waits))
+        scope.wrote(self._value.node)
         return written
+
+    def assign_add(self, value: Like) -> Tensor:
+        """Same as ``tf.assign_add(self, value)``."""
+        return self.assign(self + value)
+
+    def assign_sub(self, value: Like) -> Tensor:
+        """Same as ``tf.assign_sub(self, value)``."""
+        return self.assign(self - value)
+
+    @property
+    def initializer(self) -> Tensor:
+        """The write of the first content; raises GraphError for a variable that has none."""
+        node = self._value.node
+        for write in current_scope().initialisers:
+            if write.node.inputs[0].node is node:
+                return Tensor(write)
+        raise GraphError("this variable has no initialiser", node=node, fix="Use tf.assign.")
 
 
 def _known(value: Value) -> tuple[Shape, DType | None]:
@@ -194,6 +222,7 @@ def wrap(value: Value) -> Tensor:
 
 def apply(op: Op, *inputs: Like, name: str | None = None, **attrs: Any) -> Tensor:
     """Apply an op with one output to tensors, numbers and arrays."""
+    scope = current_scope()
     if name is not None:
-        name = current_scope().unique_name(name)
-    return Tensor(op(*map(unwrap, inputs), name=name, **attrs))
+        name = scope.unique_name(name)
+    return Tensor(op(*map(unwrap, inputs), name=name, after=scope.waits, **attrs))

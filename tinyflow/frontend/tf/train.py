@@ -1,63 +1,28 @@
-"""``tf.train``: optimizers write update steps into the graph. Layer: frontend."""
+"""``tf.train``: optimizers write update steps into the graph; the saver. Layer: frontend."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from tinyflow.errors import GradientError
-from tinyflow.frontend.tf.api import (
-    GradientPass,
-    assign,
-    gradients,
-    group,
-    sqrt,
-    zeros,
-    zeros_like,
-)
+from tinyflow.frontend.tf.api import assign, sqrt, zeros
+from tinyflow.frontend.tf.optimizer import Optimizer, Rate
+from tinyflow.frontend.tf.saver import Saver
 from tinyflow.frontend.tf.scope import current_scope
 from tinyflow.frontend.tf.tensor import Tensor, Variable
-from tinyflow.ir import Graph
-from tinyflow.passes.gradient import gradient as reference_gradient
 
-__all__ = ["AdamOptimizer", "GradientDescentOptimizer", "Optimizer"]
-
-
-class Optimizer:
-    """Base of the optimizers: ``minimize`` differentiates and groups one update per variable."""
-
-    def minimize(
-        self,
-        loss: Tensor,
-        var_list: Sequence[Variable] | None = None,
-        *,
-        gradient: GradientPass = reference_gradient,
-    ) -> Tensor:
-        """A tensor that, when run, makes one step on ``var_list`` (all that ``loss`` depends on).
-
-        ``gradient`` is the pass that differentiates: hand in your own.
-        Raises GradientError if there is nothing to train.
-        """
-        variables = list(var_list or _trainable(loss))
-        if not variables:
-            raise GradientError("the loss depends on no variable", node=loss.value.node)
-        slopes = gradients(loss, variables, gradient=gradient)
-        return group(*self.updates(variables, slopes), name="train_step")
-
-    def updates(self, variables: list[Variable], slopes: list[Tensor]) -> list[Tensor]:
-        """One write per variable (and slot), given the gradients."""
-        raise NotImplementedError
-
-
-def _trainable(loss: Tensor) -> list[Variable]:
-    untrained = current_scope().untrained
-    nodes = Graph((loss.value,)).nodes
-    return [Variable.of(n) for n in nodes if n.op.name == "variable" and n not in untrained]
+__all__ = [
+    "AdagradOptimizer",
+    "AdamOptimizer",
+    "GradientDescentOptimizer",
+    "MomentumOptimizer",
+    "Optimizer",
+    "RMSPropOptimizer",
+    "Saver",
+]
 
 
 class GradientDescentOptimizer(Optimizer):
     """w <- w - learning_rate * dw."""
 
-    def __init__(self, learning_rate: float, name: str = "GradientDescent") -> None:
+    def __init__(self, learning_rate: Rate, name: str = "GradientDescent") -> None:
         self.learning_rate, self.name = learning_rate, name
 
     def updates(self, variables: list[Variable], slopes: list[Tensor]) -> list[Tensor]:
@@ -75,7 +40,7 @@ class AdamOptimizer(Optimizer):
 
     def __init__(
         self,
-        learning_rate: float = 0.001,
+        learning_rate: Rate = 0.001,
         beta1: float = 0.9,
         beta2: float = 0.999,
         epsilon: float = 1e-4,
@@ -87,14 +52,105 @@ class AdamOptimizer(Optimizer):
     def updates(self, variables: list[Variable], slopes: list[Tensor]) -> list[Tensor]:
         """Three assigns per variable (m, v, w) and one for the step counter."""
         beta1, beta2 = self.beta1, self.beta2
-        step = Variable(zeros([]), name=f"{self.name}_step", trainable=False)
+        with current_scope().changed(waits=()):
+            step = Variable(zeros([]), name=f"{self.name}_step", trainable=False)
         count = assign(step, step + 1.0)
         rate = self.learning_rate * sqrt(1.0 - beta2**count) / (1.0 - beta1**count)
         writes = [count]
         for variable, slope in zip(variables, slopes):
-            first = Variable(zeros_like(variable), f"{variable.name}_m", trainable=False)
-            second = Variable(zeros_like(variable), f"{variable.name}_v", trainable=False)
+            first, second = self.slot(variable, "m"), self.slot(variable, "v")
             m = assign(first, first * beta1 + slope * (1.0 - beta1))
             v = assign(second, second * beta2 + slope * slope * (1.0 - beta2))
             writes += [m, v, assign(variable, variable - rate * m / (sqrt(v) + self.epsilon))]
+        return writes
+
+
+class MomentumOptimizer(Optimizer):
+    """a <- momentum * a + dw;  w <- w - learning_rate * a.
+
+    With ``use_nesterov`` the step looks ahead: w <- w - learning_rate * (dw + momentum * a).
+    Source: Sutskever, Martens, Dahl and Hinton 2013, section 2, in TensorFlow's form.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Rate,
+        momentum: float,
+        use_nesterov: bool = False,
+        name: str = "Momentum",
+    ) -> None:
+        self.learning_rate, self.momentum = learning_rate, momentum
+        self.use_nesterov, self.name = use_nesterov, name
+
+    def updates(self, variables: list[Variable], slopes: list[Tensor]) -> list[Tensor]:
+        """Two assigns per variable: a and w."""
+        writes = []
+        for variable, slope in zip(variables, slopes):
+            slot = self.slot(variable, "momentum")
+            sped = assign(slot, slot * self.momentum + slope)
+            ahead = slope + sped * self.momentum if self.use_nesterov else sped
+            writes += [sped, assign(variable, variable - ahead * self.learning_rate)]
+        return writes
+
+
+class AdagradOptimizer(Optimizer):
+    """s <- s + dw²;  w <- w - learning_rate * dw / sqrt(s).
+
+    Source: Duchi, Hazan and Singer, Adaptive subgradient methods, 2011, figure 1.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Rate,
+        initial_accumulator_value: float = 0.1,
+        name: str = "Adagrad",
+    ) -> None:
+        self.learning_rate, self.initial = learning_rate, initial_accumulator_value
+        self.name = name
+
+    def updates(self, variables: list[Variable], slopes: list[Tensor]) -> list[Tensor]:
+        """Two assigns per variable: s and w."""
+        writes = []
+        for variable, slope in zip(variables, slopes):
+            slot = self.slot(variable, "adagrad", self.initial)
+            total = assign(slot, slot + slope * slope)
+            step = slope * self.learning_rate / sqrt(total)
+            writes += [total, assign(variable, variable - step)]
+        return writes
+
+
+class RMSPropOptimizer(Optimizer):
+    """s <- decay * s + (1 - decay) * dw²;  a <- momentum * a + learning_rate * dw / sqrt(s + eps);
+    w <- w - a. With ``centered``, s is lessened by the square of the mean gradient.
+
+    s starts at one, as in TensorFlow. Source: Hinton, Coursera lecture 6e; Graves 2013, eq. 38-45.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Rate,
+        decay: float = 0.9,
+        momentum: float = 0.0,
+        epsilon: float = 1e-10,
+        centered: bool = False,
+        name: str = "RMSProp",
+    ) -> None:
+        self.learning_rate, self.decay, self.momentum = learning_rate, decay, momentum
+        self.epsilon, self.centered, self.name = epsilon, centered, name
+
+    def updates(self, variables: list[Variable], slopes: list[Tensor]) -> list[Tensor]:
+        """Three assigns per variable (s, a, w), and one for the mean if ``centered``."""
+        keep = self.decay
+        writes: list[Tensor] = []
+        for variable, slope in zip(variables, slopes):
+            spread, speed = self.slot(variable, "rms", 1.0), self.slot(variable, "momentum")
+            square = assign(spread, spread * keep + slope * slope * (1.0 - keep))
+            writes, inner = [*writes, square], square
+            if self.centered:
+                average = self.slot(variable, "mean")
+                mean = assign(average, average * keep + slope * (1.0 - keep))
+                writes, inner = [*writes, mean], square - mean * mean
+            step = slope * self.learning_rate / sqrt(inner + self.epsilon)
+            sped = assign(speed, speed * self.momentum + step)
+            writes += [sped, assign(variable, variable - sped)]
         return writes

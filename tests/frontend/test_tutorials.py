@@ -1,0 +1,132 @@
+"""Scripts as TensorFlow 1 tutorials have them: ``import tinyflow as tf`` is the only change."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tinyflow as tf
+from tinyflow.datasets import get_mnist
+
+
+@pytest.fixture(autouse=True)
+def _fresh_graph() -> None:
+    tf.reset_default_graph()
+
+
+def test_linear_regression_finds_the_line() -> None:
+    rng = np.random.RandomState(0)
+    train_X = rng.uniform(0, 10, 40)
+    train_Y = 0.7 * train_X + 2.0 + rng.normal(0, 0.1, 40)
+    n_samples = train_X.shape[0]
+
+    X = tf.placeholder("float")
+    Y = tf.placeholder("float")
+    W = tf.Variable(rng.randn(), name="weight")
+    b = tf.Variable(rng.randn(), name="bias")
+    pred = tf.add(tf.multiply(X, W), b)
+    cost = tf.reduce_sum(tf.pow(pred - Y, 2)) / (2 * n_samples)
+    optimizer = tf.train.GradientDescentOptimizer(0.01).minimize(cost)
+    init = tf.global_variables_initializer()
+
+    with tf.Session() as sess:
+        sess.run(init)
+        for _ in range(100):
+            for x, y in zip(train_X, train_Y):
+                sess.run(optimizer, feed_dict={X: x, Y: y})
+        assert sess.run(cost, feed_dict={X: train_X, Y: train_Y}) < 0.05
+        assert abs(W.eval() - 0.7) < 0.05 and abs(sess.run(b) - 2.0) < 0.3
+
+
+def test_logistic_regression_on_digits() -> None:
+    mnist = get_mnist(flatten=True, onehot=True)
+    x = tf.placeholder(tf.float32, [None, 784])
+    y = tf.placeholder(tf.float32, [None, 10])
+    W = tf.Variable(tf.zeros([784, 10]))
+    b = tf.Variable(tf.zeros([10]))
+    logits = tf.matmul(x, W) + b
+    cost = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(labels=y, logits=logits))
+    train_step = tf.train.GradientDescentOptimizer(0.5).minimize(cost)
+    correct_prediction = tf.equal(tf.argmax(logits, 1), tf.argmax(y, 1))
+    accuracy = tf.reduce_mean(tf.cast(correct_prediction, tf.float32))
+
+    sess = tf.InteractiveSession()
+    tf.global_variables_initializer().run()
+    for _ in range(300):
+        batch_xs, batch_ys = mnist.train.next_batch(100)
+        train_step.run(feed_dict={x: batch_xs, y: batch_ys})
+    assert accuracy.eval({x: mnist.test.images, y: mnist.test.labels}) > 0.85
+    sess.close()
+
+
+def test_multilayer_perceptron_with_layers_momentum_and_clipping() -> None:
+    mnist = get_mnist(flatten=True, onehot=False)
+    images = tf.placeholder(tf.float32, shape=(None, 784), name="images")
+    labels = tf.placeholder(tf.int64, shape=(None,), name="labels")
+    with tf.name_scope("network"):
+        hidden = tf.layers.dense(images, 64, activation=tf.nn.relu, name="hidden")
+        logits = tf.layers.dense(hidden, 10, name="output")
+    with tf.name_scope("loss"):
+        loss = tf.nn.mean_sparse_softmax_cross_entropy_with_logits(logits=logits, labels=labels)
+    with tf.name_scope("train"):
+        global_step = tf.Variable(0, name="global_step", trainable=False)
+        optimizer = tf.train.MomentumOptimizer(0.1, momentum=0.9, use_nesterov=True)
+        grads, variables = zip(*optimizer.compute_gradients(loss))
+        grads, norm = tf.clip_by_global_norm(grads, 5.0)
+        train_op = optimizer.apply_gradients(zip(grads, variables), global_step=global_step)
+    accuracy = tf.reduce_mean(tf.cast(tf.equal(tf.argmax(logits, 1), labels), tf.float32))
+    assert [v.name for v in tf.trainable_variables()] == [
+        "hidden/kernel", "hidden/bias", "output/kernel", "output/bias",
+    ]  # fmt: skip
+
+    with tf.Session() as sess:
+        sess.run(tf.global_variables_initializer())
+        for _ in range(150):
+            batch = mnist.train.next_batch(100)
+            _, step, size = sess.run(
+                [train_op, global_step, norm], {images: batch[0], labels: batch[1]}
+            )
+        assert step == 150 and 0 < size < 100
+        test = {images: mnist.test.images, labels: mnist.test.labels}
+        assert sess.run(accuracy, feed_dict=test) > 0.88
+
+
+def test_save_and_restore(tmp_path: Path) -> None:
+    v1 = tf.get_variable("v1", shape=[3], initializer=tf.zeros_initializer())
+    v2 = tf.get_variable("v2", shape=[5], initializer=tf.zeros_initializer())
+    inc_v1 = v1.assign(v1 + 1)
+    dec_v2 = v2.assign(v2 - 1)
+    init_op = tf.global_variables_initializer()
+    saver = tf.train.Saver()
+    with tf.Session() as sess:
+        sess.run(init_op)
+        inc_v1.eval()
+        dec_v2.eval()
+        save_path = saver.save(sess, str(tmp_path / "model.ckpt"), global_step=7)
+        assert save_path.endswith("model.ckpt-7")
+
+    tf.reset_default_graph()
+    v1 = tf.get_variable("v1", shape=[3])
+    v2 = tf.get_variable("v2", shape=[5])
+    saver = tf.train.Saver()
+    with tf.Session() as sess:
+        saver.restore(sess, save_path)
+        np.testing.assert_array_equal(v1.eval(), np.ones(3))
+        np.testing.assert_array_equal(v2.eval(), -np.ones(5))
+
+
+def test_moving_average_updated_by_control_dependencies() -> None:
+    x = tf.placeholder(tf.float32, [None])
+    average = tf.Variable(0.0, trainable=False)
+    w = tf.Variable(1.0)
+    update = tf.assign(average, 0.9 * average + 0.1 * tf.reduce_mean(x))
+    loss = tf.reduce_mean(tf.square(w * x - 1.0))
+    with tf.control_dependencies([update]):
+        train_op = tf.train.RMSPropOptimizer(0.01).minimize(loss)
+    with tf.Session() as sess:
+        sess.run(tf.global_variables_initializer())
+        sess.run(train_op, {x: [2.0, 4.0]})
+        np.testing.assert_allclose(sess.run(average), 0.3, rtol=1e-6)
+        assert sess.run(w) < 1.0

@@ -1,0 +1,111 @@
+"""What ``with`` blocks change: names, reuse of variables, what new nodes wait for. Layer: frontend.
+
+TensorFlow 1 kept these in the graph; here they are fields of the scope that a block sets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from tinyflow.errors import GraphError
+from tinyflow.frontend.tf.initializers import glorot_uniform_initializer
+from tinyflow.frontend.tf.scope import current_scope
+from tinyflow.frontend.tf.tensor import Tensor, Variable
+from tinyflow.types import DType, Shape, as_dtype, as_shape, is_static, show_shape, unify_shape
+
+__all__ = ["control_dependencies", "get_variable", "name_scope", "variable_scope"]
+
+
+@contextmanager
+def name_scope(
+    name: str | None, default_name: str | None = None, values: Any = None
+) -> Iterator[str]:
+    """Put ``name/`` in front of the names of everything made inside.
+
+    A second block of this name becomes ``name_1``. ``values`` is accepted as TensorFlow has it.
+    """
+    scope = current_scope()
+    with scope.changed(prefix=scope.unique_name(_inside(scope.prefix, name or default_name))):
+        yield f"{scope.prefix}/"
+
+
+@contextmanager
+def variable_scope(
+    name: str | None, default_name: str | None = None, reuse: bool | None = None
+) -> Iterator[str]:
+    """A name scope that also names what ``tf.get_variable`` makes: ``name/weight``.
+
+    Entered a second time with ``reuse=True``, ``tf.get_variable`` finds the variables of the first
+    time. None keeps what the enclosing scope says.
+    """
+    scope = current_scope()
+    inner = _inside(scope.variable_prefix, name or default_name)
+    shared = scope.reuse if reuse is None else reuse
+    with name_scope(name, default_name), scope.changed(variable_prefix=inner, reuse=shared):
+        yield inner
+
+
+def _inside(prefix: str, name: str | None) -> str:
+    if not name:
+        raise GraphError("a scope needs a name", got=repr(name), expected="a non-empty string")
+    return f"{prefix}/{name}" if prefix else name
+
+
+@contextmanager
+def control_dependencies(inputs: Sequence[Tensor] | None) -> Iterator[None]:
+    """Whatever is made inside runs after ``inputs``, although no data flows; None: after nothing.
+
+    Blocks add up. What was made before the block does not wait, as in TensorFlow.
+    """
+    scope = current_scope()
+    nodes = [tensor.value.node for tensor in inputs or ()]
+    waits = () if inputs is None else tuple(dict.fromkeys((*scope.waits, *nodes)))
+    with scope.changed(waits=waits):
+        yield
+
+
+def get_variable(
+    name: str,
+    shape: object = None,
+    dtype: DType | str = DType.float32,
+    initializer: Callable[..., Tensor] | Tensor | None = None,
+    trainable: bool = True,
+) -> Variable:
+    """The variable of this name under ``tf.variable_scope``: made, or found under ``reuse=True``.
+
+    ``initializer`` is a function of (shape, dtype), Glorot's uniform one by default, or a tensor.
+    Raises GraphError if a variable to make exists, one to find does not, or the shapes differ.
+    """
+    scope = current_scope()
+    full = _inside(scope.variable_prefix, name)
+    node = scope.variables().get(full)
+    if scope.reuse:
+        if node is None:
+            known = ", ".join(scope.variables()) or "none"
+            raise GraphError(f"there is no variable '{full}' to reuse", got=f"variables: {known}")
+        return _same_shape(Variable.of(node), as_shape(shape))
+    if node is not None:
+        fix = "Use tf.variable_scope(..., reuse=True) to share it, or another name."
+        raise GraphError(f"there is a variable '{full}' already", node=node, fix=fix)
+    with scope.changed(prefix="", waits=()):
+        return Variable(
+            _first(full, as_shape(shape), as_dtype(dtype), initializer), full, trainable
+        )
+
+
+def _same_shape(found: Variable, wanted: Shape) -> Variable:
+    unify_shape(found.shape, wanted)
+    return found
+
+
+def _first(
+    name: str, shape: Shape, dtype: DType, initializer: Callable[..., Tensor] | Tensor | None
+) -> Any:
+    if initializer is not None and not callable(initializer):
+        return initializer
+    if not is_static(shape):
+        got = show_shape(shape)
+        raise GraphError(f"variable '{name}' needs a shape", got=got, expected="all sizes")
+    return (initializer or glorot_uniform_initializer())(shape, dtype)

@@ -1,0 +1,90 @@
+"""What all optimizers share: gradients, then one group of updates. Layer: frontend."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tinyflow.errors import GradientError
+from tinyflow.frontend.tf.api import (
+    GradientPass,
+    assign_add,
+    gradients,
+    group,
+    ones_like,
+    zeros_like,
+)
+from tinyflow.frontend.tf.scope import current_scope
+from tinyflow.frontend.tf.tensor import Tensor, Variable
+from tinyflow.ir import Graph
+from tinyflow.passes.gradient import gradient as reference_gradient
+
+__all__ = ["Optimizer", "Rate"]
+
+Rate = float | Tensor  # a learning rate may follow a schedule
+
+
+class Optimizer:
+    """Base of the optimizers: ``minimize`` differentiates and groups one update per variable."""
+
+    def minimize(
+        self,
+        loss: Tensor,
+        global_step: Variable | None = None,
+        var_list: Sequence[Variable] | None = None,
+        *,
+        gradient: GradientPass = reference_gradient,
+    ) -> Tensor:
+        """A tensor that, when run, makes one step on ``var_list`` (all that ``loss`` depends on).
+
+        ``global_step`` is a variable that counts the steps. ``gradient`` is the pass that
+        differentiates: hand in your own. Raises GradientError if there is nothing to train.
+        """
+        pairs = self.compute_gradients(loss, var_list, gradient=gradient)
+        return self.apply_gradients(pairs, global_step)
+
+    def compute_gradients(
+        self,
+        loss: Tensor,
+        var_list: Sequence[Variable] | None = None,
+        *,
+        gradient: GradientPass = reference_gradient,
+    ) -> list[tuple[Tensor, Variable]]:
+        """The first half of ``minimize``: pairs (gradient, variable)."""
+        variables = list(var_list or _trainable(loss))
+        if not variables:
+            raise GradientError("the loss depends on no variable", node=loss.value.node)
+        return list(zip(gradients(loss, variables, gradient=gradient), variables))
+
+    def apply_gradients(
+        self,
+        grads_and_vars: Sequence[tuple[Tensor | None, Variable]],
+        global_step: Variable | None = None,
+        name: str = "train_step",
+    ) -> Tensor:
+        """The second half: a step along these gradients; a pair whose gradient is None is left out.
+
+        Raises GradientError if no pair is left.
+        """
+        pairs = [(slope, variable) for slope, variable in grads_and_vars if slope is not None]
+        if not pairs:
+            raise GradientError("no gradient to apply", expected="pairs (gradient, variable)")
+        writes = self.updates([variable for _, variable in pairs], [slope for slope, _ in pairs])
+        if global_step is not None:
+            writes.append(assign_add(global_step, 1))
+        return group(*writes, name=name)
+
+    def updates(self, variables: list[Variable], slopes: list[Tensor]) -> list[Tensor]:
+        """One write per variable (and slot), given the gradients."""
+        raise NotImplementedError
+
+    def slot(self, variable: Variable, name: str, start: float = 0.0) -> Variable:
+        """A variable beside ``variable``, of its shape, ``start`` everywhere at first."""
+        with current_scope().changed(waits=()):  # initialising waits for nothing
+            first = ones_like(variable) * start if start else zeros_like(variable)
+            return Variable(first, f"{variable.name}_{name}", trainable=False)
+
+
+def _trainable(loss: Tensor) -> list[Variable]:
+    untrained = current_scope().untrained
+    nodes = Graph((loss.value,)).nodes
+    return [Variable.of(n) for n in nodes if n.op.name == "variable" and n not in untrained]
