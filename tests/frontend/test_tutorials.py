@@ -28,7 +28,7 @@ def test_linear_regression_finds_the_line() -> None:
     b = tf.Variable(rng.randn(), name="bias")
     pred = tf.add(tf.multiply(X, W), b)
     cost = tf.reduce_sum(tf.pow(pred - Y, 2)) / (2 * n_samples)
-    optimizer = tf.train.GradientDescentOptimizer(0.01).minimize(cost)
+    optimizer = tf.train.GradientDescentOptimizer(0.2).minimize(cost)
     init = tf.global_variables_initializer()
 
     with tf.Session() as sess:
