@@ -5,7 +5,7 @@ The oracle of every pass, and what runs a release in which later stages are stil
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,9 +18,10 @@ from tinyflow.ir import Graph, Node, Value, topological_order
 from tinyflow.ops.rules import kernel_dtypes
 from tinyflow.types import default_dtype
 
-__all__ = ["interpret"]
+__all__ = ["Watch", "interpret"]
 
 Array = Any  # what the kernel table computes with: numpy arrays or torch tensors
+Watch = Callable[[Node, Sequence[Array], Sequence[Array]], None]  # node, its inputs, its outputs
 
 
 def interpret(
@@ -29,6 +30,7 @@ def interpret(
     variables: MutableMapping[str, Array] | None = None,
     kernels: KernelTable = NUMPY,
     key: tuple[int, int] = (0, 0),
+    watch: Watch | None = None,
 ) -> list[Array]:
     """Compute the outputs of ``graph``; None for a ``group``.
 
@@ -39,12 +41,13 @@ def interpret(
             mapping at the end, all or none; a fetched bare variable is read after all writes.
         kernels: the backend, NUMPY unless told; arrays are its arrays.
         key: (session seed, run count) for random ops.
+        watch: called after each node that a kernel computed.
 
     Raises:
         FeedError: a placeholder is not fed. RunError: a variable has no content, a kernel fails.
     """
     state = variables if variables is not None else {}
-    machine = _Machine(graph, dict(feeds or {}), state, kernels, key)
+    machine = _Machine(graph, dict(feeds or {}), state, kernels, key, watch)
     for node in machine.order():
         machine.run(node)
     results = [machine.fetch(value) for value in graph.outputs]
@@ -62,8 +65,10 @@ class _Machine:
         state: Mapping[str, Array],
         kernels: KernelTable,
         key: tuple[int, int],
+        watch: Watch | None,
     ) -> None:
         self.graph, self.state, self.kernels, self.key = graph, state, kernels, key
+        self.watch = watch
         self.fed = feeds
         self.arrays: dict[Value, Array] = dict(feeds)
         self.writes: dict[Node, dict[int, Node]] = {}  # variable -> write number -> assign
@@ -112,6 +117,8 @@ class _Machine:
         except (ValueError, TypeError, RuntimeError, IndexError, MemoryError) as error:
             raise RunError(f"the kernel failed: {error}", node=node) from error
         results = result if len(node.outputs) > 1 else (result,)
+        if self.watch is not None:
+            self.watch(node, inputs, results)
         weak = bool(inputs) and all(isinstance(x, bool | int | float) for x in inputs)
         for value, array in zip(node.outputs, results, strict=True):
             self.arrays.setdefault(value, array.item() if weak and not array.shape else array)
