@@ -85,6 +85,7 @@ class Session:
     def __init__(
         self, config: str = "cpu", *, pipeline: Pipeline = STANDARD, seed: int = 0
     ) -> None:
+        self.config = config
         self.device, self.options = _read_config(config)
         self.pipeline, self.seed = pipeline, seed
         self.kernels: KernelTable = NUMPY if self.device.kind == "numpy" else TORCH
@@ -240,8 +241,21 @@ class Session:
         self, fetches: Sequence[Value], fed: Sequence[Value], given: Sequence[Any]
     ) -> list[Step]:
         """The graph before the first and after each pass, for these fetches and feeds."""
-        graph, _ = self._prepare(tuple(fetches), tuple(fed), _checked_feeds(fed, given))
-        return self.pipeline.trace(graph)
+        return self.pipeline.trace(self.prepared(fetches, fed, given)[0])
+
+    def prepared(
+        self, fetches: Sequence[Value], fed: Sequence[Value], given: Sequence[Any]
+    ) -> tuple[Graph, dict[Value, Array]]:
+        """The graph of these fetches as the passes get it, and the array of each placeholder."""
+        arrays = _checked_feeds(fed, given)
+        graph, feeds = self._prepare(tuple(fetches), tuple(fed), arrays)
+        return graph, dict(zip(feeds, arrays))
+
+    def clone(self) -> Session:
+        """Another session in the same state: whatever runs there leaves this one as it is."""
+        other = Session(self.config, pipeline=self.pipeline)
+        other.resume(self.checkpoint())
+        return other
 
     def checkpoint(self) -> Checkpoint:
         """All that later runs depend on: contents of the variables, seed and run count."""

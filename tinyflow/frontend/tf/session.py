@@ -12,7 +12,9 @@ from tinyflow.frontend.tf.tensor import ACTIVE, Tensor, unwrap
 from tinyflow.ir import Value
 from tinyflow.passes import STANDARD, Pipeline
 from tinyflow.passes.contract import Step
+from tinyflow.runtime.bisect import Bisection, bisect
 from tinyflow.runtime.checkpoint import read_checkpoint, write_checkpoint
+from tinyflow.runtime.find_nan import Finding, find_nan
 from tinyflow.runtime.session import Session as Runner
 
 __all__ = ["InteractiveSession", "Session"]
@@ -37,15 +39,32 @@ class Session(Runner):
         ``feed_dict`` maps tensors to arrays: floats convert to float32, ints to floats, floats
         never to ints. A group gives None. Raises TinyflowError naming node, got and expected.
         """
-        several = isinstance(fetch, list | tuple)
-        fetches = [_fetched(tensor) for tensor in (fetch if several else [fetch])]
-        results = self.run_values(fetches, *_feeds(feed_dict))
-        return results if several else results[0]
+        results = self.run_values(_fetches(fetch), *_feeds(feed_dict))
+        return results if isinstance(fetch, list | tuple) else results[0]
 
     def trace(self, fetch: Any, feed_dict: Mapping[Tensor, Any] | None = None) -> list[Step]:
         """The graph of these fetches before and after each pass; print the steps to read them."""
-        fetches = fetch if isinstance(fetch, list | tuple) else [fetch]
-        return self.trace_values([_fetched(tensor) for tensor in fetches], *_feeds(feed_dict))
+        return self.trace_values(_fetches(fetch), *_feeds(feed_dict))
+
+    def bisect(
+        self,
+        fetch: Any,
+        feed_dict: Mapping[Tensor, Any] | None = None,
+        tolerance: float | None = None,
+    ) -> Bisection:
+        """Which pass changes results? Print the answer: a line per pass, the first wrong node.
+
+        The graph is interpreted as built and after each pass, and the emitted function runs last,
+        all on copies of the variables. ``tolerance`` is relative; see ``runtime.bisect``.
+        """
+        return bisect(self, _fetches(fetch), *_feeds(feed_dict), tolerance)
+
+    def find_nan(self, fetch: Any, feed_dict: Mapping[Tensor, Any] | None = None) -> Finding | None:
+        """The first node of the next run that makes NaN or infinity, with the ranges of its inputs.
+
+        Print it. None if all is finite. Variables stay as they are.
+        """
+        return find_nan(self, _fetches(fetch), *_feeds(feed_dict))
 
     def save(self, path: str) -> str:
         """Write all variables, optimizer slots too, and the random counter to one file; its path.
@@ -93,6 +112,10 @@ class InteractiveSession(Session):
         super().close()
         if self in ACTIVE:
             ACTIVE.remove(self)
+
+
+def _fetches(fetch: Any) -> list[Value]:
+    return [_fetched(tensor) for tensor in (fetch if isinstance(fetch, list | tuple) else [fetch])]
 
 
 def _fetched(tensor: Any) -> Value:
