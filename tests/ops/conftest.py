@@ -11,7 +11,8 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tinyflow.ir import Op
+from tinyflow import ops
+from tinyflow.ir import Graph, Op
 from tinyflow.ops.rules import kernel_dtypes
 from tinyflow.types import DType, as_dtype
 
@@ -258,6 +259,20 @@ def _uniform(d: Draw) -> tuple[list[np.ndarray], dict]:
     return [], {"shape": d.draw(SHAPES), "low": -2.0, "high": 3.0, "dtype": dtype, "seed": 3}
 
 
+def _fused(d: Draw) -> tuple[list[np.ndarray], dict]:
+    """tanh(x0 * x1) - x0, x1 stretched to x0 where it is smaller; sometimes summed by rows."""
+    shape, dtype = d.draw(WITH_AXES), d.draw(st.sampled_from(["float32", "float64"]))
+    arrays = [d.array(shape, (dtype,)), d.array(d.smaller(shape), (dtype,))]
+    x0, x1 = (
+        ops.placeholder(dtype=dtype, shape=array.shape, name=f"x{i}")
+        for i, array in enumerate(arrays)
+    )
+    y = ops.sub(ops.tanh(ops.mul(x0, x1)), x0)
+    if d.draw(st.booleans()):
+        y = ops.reduce_sum(y, reduction_indices=(-1,))
+    return arrays, {"body": Graph((y,))}
+
+
 _MADE: dict[str, Callable[[Draw], tuple[list[np.ndarray], dict]]] = {
     **dict.fromkeys(("add", "sub", "mul", "equal", "greater"), _binary),
     **dict.fromkeys(("div", "pow"), _apart),
@@ -284,6 +299,7 @@ _MADE: dict[str, Callable[[Draw], tuple[list[np.ndarray], dict]]] = {
     "softmax_cross_entropy_with_logits": _dense,
     "mean_softmax_cross_entropy_with_logits": _dense,
     "assign": _assign,
+    "fused": _fused,
     **dict.fromkeys(("normal", "truncated_normal"), _normal),
     "uniform": _uniform,
 }

@@ -28,7 +28,7 @@ EXPECTED = """
     reshape reshape_like transpose broadcast_to broadcast_like sum_like zeros ones softmax
     log_softmax softmax_grad log_softmax_grad mean_sparse_softmax_cross_entropy_with_logits
     sparse_softmax_cross_entropy_grad softmax_cross_entropy_with_logits
-    mean_softmax_cross_entropy_with_logits
+    mean_softmax_cross_entropy_with_logits fused
 """
 
 

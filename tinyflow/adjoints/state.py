@@ -1,4 +1,4 @@
-"""Adjoints of leaves and of ops on state. Layer: adjoints."""
+"""Adjoints of leaves, of ops on state, and of groups. Layer: adjoints."""
 
 from __future__ import annotations
 
@@ -25,5 +25,6 @@ RULES: Mapping[Op, AdjointRule] = {
     ops.assign: NoGradient("an assignment changes state; differentiate the value it assigns"),
     ops.group: NoGradient("a group has no value"),
     ops.identity: identity_adjoint,
+    ops.fused: NoGradient("groups are made after gradients; differentiate what is in the body"),
     ops.stop_gradient: NoGradient("it stops gradients on purpose"),
 }

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tinyflow import ops
+from tinyflow.backends.fused import fused_kernel
 from tinyflow.backends.numpy_kernel import Axes, direct, plain
 from tinyflow.backends.table import Array, Kernel, KernelTable, wrong_label
 from tinyflow.ops.rules import normal_axes
@@ -373,3 +374,4 @@ NUMPY = _NumpyTable(
     },
     {"copyto": np.copyto},
 )
+NUMPY.add(ops.fused, fused_kernel(NUMPY))

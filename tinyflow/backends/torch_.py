@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from tinyflow import ops
+from tinyflow.backends.fused import fused_kernel
 from tinyflow.backends.numpy_ import draw_normal, draw_truncated_normal, draw_uniform
 from tinyflow.backends.table import Array, Kernel, KernelTable, Template, wrong_label
 from tinyflow.backends.torch_kernel import (
@@ -465,3 +466,4 @@ TORCH = _TorchTable(
         "mean_dense_loss": _mean_dense_loss,
     },
 )
+TORCH.add(ops.fused, fused_kernel(TORCH))

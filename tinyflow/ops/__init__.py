@@ -4,8 +4,10 @@ Star imports are for once meant (F403): the files below export op rows and nothi
 """
 
 from tinyflow.ops import elementwise, layout, linalg, nn, random, reduction, state
+from tinyflow.ops import fused as fused_
 from tinyflow.ops.catalog import Catalog, catalog
 from tinyflow.ops.elementwise import *  # noqa: F403
+from tinyflow.ops.fused import *  # noqa: F403
 from tinyflow.ops.layout import *  # noqa: F403
 from tinyflow.ops.linalg import *  # noqa: F403
 from tinyflow.ops.nn import *  # noqa: F403
@@ -14,7 +16,7 @@ from tinyflow.ops.reduction import *  # noqa: F403
 from tinyflow.ops.rules import kernel_dtypes
 from tinyflow.ops.state import *  # noqa: F403
 
-OPS = catalog(state, random, elementwise, reduction, linalg, layout, nn)
+OPS = catalog(state, random, elementwise, reduction, linalg, layout, nn, fused_)
 
 __all__ = ["OPS", "Catalog", "catalog", "kernel_dtypes"]
 __all__ += state.__all__
@@ -24,3 +26,4 @@ __all__ += reduction.__all__
 __all__ += linalg.__all__
 __all__ += layout.__all__
 __all__ += nn.__all__
+__all__ += fused_.__all__

@@ -1,0 +1,105 @@
+"""Kernels of ``fused``: native code where it fits, else the body node by node. Layer: backends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from tinyflow import ops
+from tinyflow.backends.native import NativeKernel, compile_nest
+from tinyflow.backends.table import Array, Kernel, KernelTable
+from tinyflow.codegen.expression import Unsupported
+from tinyflow.codegen.scalar import nest
+from tinyflow.codegen.space import iteration_space
+from tinyflow.ir import Graph, Value
+from tinyflow.ops.fused import body_inputs
+from tinyflow.passes import DTYPES, SHAPES, infer
+
+__all__ = ["fused_kernel", "native"]
+
+
+@lru_cache(maxsize=1024)
+def native(body: Graph) -> NativeKernel | None:
+    """One native kernel for ``body``; None if none can be generated or compiled here."""
+    body = _typed(body)
+    try:
+        space = iteration_space(body)
+        return compile_nest(nest(body), space.rows, space.columns)
+    except Unsupported:
+        return None
+
+
+def fused_kernel(table: KernelTable) -> Kernel:
+    """The kernel of ``fused`` for a table of the CPU: ``run(*inputs, out=None, body)``.
+
+    ``out`` is an array, or one per output of a body with several. The native kernel runs if every
+    array has the shape and dtype of the body and is contiguous; else the kernels of ``table`` do.
+    """
+
+    def run(*inputs: Array, body: Graph, out: Any = None) -> Any:
+        body = _typed(body)
+        several = len(body.outputs) > 1
+        targets = list(out) if several and out is not None else [out] * len(body.outputs)
+        kernel = native(body)
+        if kernel is None or not _fit(table, body, inputs, targets):
+            results = _walk(table, body, inputs)
+            for i, target in enumerate(targets):
+                if target is not None:
+                    target[...] = results[i]
+                    results[i] = target
+        else:
+            results = [_target(table, body, v, t) for v, t in zip(body.outputs, targets)]
+            kernel.call(*map(_address, (*inputs, *results)))
+        return tuple(results) if several else results[0]
+
+    return Kernel(run, writes_out=True)
+
+
+@lru_cache(maxsize=1024)
+def _typed(body: Graph) -> Graph:
+    return body if SHAPES in body.facts and DTYPES in body.facts else infer(body)
+
+
+def _fit(
+    table: KernelTable, body: Graph, inputs: Sequence[Array], targets: Sequence[Array | None]
+) -> bool:
+    """True if all arrays are as the native kernel takes them for granted."""
+    shapes, dtypes = body.fact(SHAPES), body.fact(DTYPES)
+    return all(
+        x is None
+        or (
+            (hasattr(x, "shape") and tuple(x.shape) == shapes[v])
+            and table.dtype_of(x) is dtypes[v]
+            and (x.is_contiguous() if hasattr(x, "is_contiguous") else x.flags.carray)
+        )
+        for v, x in zip((*body_inputs(body), *body.outputs), (*inputs, *targets))
+    )
+
+
+def _target(table: KernelTable, body: Graph, value: Value, out: Array | None) -> Array:
+    if out is not None:
+        return out
+    shape, dtype = body.fact(SHAPES)[value], body.fact(DTYPES)[value]
+    return table.empty(shape, dtype)  # type: ignore[arg-type]  # static, or there were no kernel
+
+
+def _address(array: Array) -> int:
+    if hasattr(array, "data_ptr"):
+        return int(array.data_ptr())
+    return int(array.__array_interface__["data"][0])
+
+
+def _walk(table: KernelTable, body: Graph, inputs: Sequence[Array]) -> list[Array]:
+    """The outputs, computed node by node."""
+    found: dict[Value, Array] = dict(zip(body_inputs(body), inputs))
+    for node in body.nodes:
+        if node.op.name == "constant":
+            dtype = body.fact(DTYPES)[Value(node)]
+            assert dtype is not None  # infer leaves no constant without
+            found[Value(node)] = table.from_numpy(node.attrs["value"], dtype)
+        elif node.op.name != "placeholder":
+            arrays = [found[value] for value in node.inputs]
+            found[Value(node)] = table[node.op].run(*arrays, **node.attrs)
+    copy = table[ops.identity].run
+    return [copy(found[value]) for value in body.outputs]

@@ -1,0 +1,356 @@
+"""Print a loop nest as LLVM's intermediate representation. Layer: codegen.
+
+One function ``kernel(rows, columns, inputs..., outputs...)`` of scalar code: LLVM vectorises its
+column loops. It may, since the loops say that no element depends on another one; sums may be taken
+in any order, and are taken in float64. Nothing else departs from IEEE 754 arithmetic.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import count
+
+import numpy as np
+
+from tinyflow.codegen.expression import Level, Scalar
+from tinyflow.codegen.functions import needed_functions, program
+from tinyflow.codegen.nest import Array, ColumnLoop, Nest, Statement, Store
+from tinyflow.codegen.scalar import SCRATCH_BYTES
+from tinyflow.types import DType
+
+__all__ = ["llvm_source"]
+
+_TYPES = {
+    DType.bool: "i1", DType.int32: "i32", DType.int64: "i64", DType.float32: "float",
+    DType.float64: "double",
+}  # fmt: skip
+_ARITHMETIC = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
+_INTEGER = {"add": "add", "sub": "sub", "shl": "shl", "shr": "ashr", "and": "and", "or": "or"}
+_COMPARE = {"lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge", "eq": "oeq", "ne": "une"}
+_INTEGER_COMPARE = {"lt": "slt", "le": "sle", "gt": "sgt", "ge": "sge", "eq": "eq", "ne": "ne"}
+_INTRINSIC = {"sqrt": "sqrt", "abs": "fabs", "floor": "floor"}
+_FLOATS = (DType.float32, DType.float64)
+
+
+def llvm_source(nest: Nest) -> str:
+    """The module: the kernel, and the functions it calls."""
+    functions = [_Function(name, dtype) for name, dtype in needed_functions(nest.order)]
+    return "\n".join([*_declarations(), *(f.text() for f in functions), _Kernel(nest).text()])
+
+
+def _declarations() -> Iterable[str]:
+    for dtype in _FLOATS:
+        kind, suffix = _TYPES[dtype], _suffix(dtype)
+        for name in _INTRINSIC.values():
+            yield f"declare {kind} @llvm.{name}.{suffix}({kind})"
+        yield f"declare {kind} @llvm.maximum.{suffix}({kind}, {kind})"
+    for name in ("exp", "log", "tanh", "erf"):
+        yield f"declare double @{name}(double)"
+    yield "declare double @pow(double, double)"
+
+
+def _suffix(dtype: DType) -> str:
+    return "f32" if dtype is DType.float32 else "f64"
+
+
+@dataclass
+class _Writer:
+    """Lines of one function; ``register`` tells which register holds a scalar in this scope."""
+
+    lines: list[str] = field(default_factory=list)
+    register: dict[str, str] = field(default_factory=dict)
+    numbers: Iterable[int] = field(default_factory=count)
+
+    def new(self, name: str, code: str) -> str:
+        """Give the result of an instruction a new register."""
+        register = f"%{name}.{next(iter(self.numbers))}"
+        self.lines.append(f"  {register} = {code}")
+        return register
+
+    def use(self, scalar: Scalar) -> str:
+        """Register or literal of a scalar."""
+        return _literal(scalar) if scalar.op == "const" else self.register[scalar.name]
+
+    def compute(self, scalar: Scalar) -> None:
+        """Write the instructions of an operation; its arguments have registers."""
+        self.register[scalar.name] = self._operation(scalar)
+
+    def _operation(self, scalar: Scalar) -> str:
+        op, name, dtype = scalar.op, scalar.name, scalar.dtype
+        kind = _TYPES[dtype]
+        args = [self.use(x) for x in scalar.args]
+        operand = scalar.args[0].dtype if scalar.args else dtype
+        if op in _ARITHMETIC and dtype in _FLOATS:
+            return self.new(name, f"{_ARITHMETIC[op]} contract {kind} {args[0]}, {args[1]}")
+        if op in _INTEGER:
+            return self.new(name, f"{_INTEGER[op]} {kind} {args[0]}, {args[1]}")
+        if op in _COMPARE:
+            return self.new(name, f"{_comparison(op, operand)} {args[0]}, {args[1]}")
+        if op == "neg":
+            return self.new(name, f"fneg {kind} {args[0]}")
+        if op == "not":
+            return self.new(name, f"xor i1 {args[0]}, true")
+        if op == "where":
+            return self.new(name, f"select i1 {args[0]}, {kind} {args[1]}, {kind} {args[2]}")
+        if op in ("maximum", "minimum"):
+            return self._extreme(scalar, *args)
+        if op in _INTRINSIC:
+            called = f"llvm.{_INTRINSIC[op]}.{_suffix(dtype)}"
+            return self.new(name, f"call {kind} @{called}({kind} {args[0]})")
+        if op in ("bits", "unbits"):
+            return self.new(name, f"bitcast {_TYPES[operand]} {args[0]} to {kind}")
+        if op == "cast":
+            return self.convert(args[0], operand, dtype, name)
+        if op == "size":
+            return self.new(name, f"uitofp i64 %{scalar.value} to {kind}")
+        function = op if program(op, dtype) is None else f"{op}.{_suffix(dtype)}"
+        listed = ", ".join(f"{kind} {arg}" for arg in args)
+        return self.new(name, f"call {kind} @{function}({listed})")
+
+    def _extreme(self, scalar: Scalar, x: str, y: str) -> str:
+        """x if it is larger (smaller) or nan, else y."""
+        name, kind = scalar.name, _TYPES[scalar.dtype]
+        order = "ogt" if scalar.op == "maximum" else "olt"
+        wins = self.new(name, f"fcmp {order} {kind} {x}, {y}")
+        is_nan = self.new(name, f"fcmp uno {kind} {x}, {x}")
+        taken = self.new(name, f"or i1 {wins}, {is_nan}")
+        return self.new(name, f"select i1 {taken}, {kind} {x}, {kind} {y}")
+
+    def convert(self, register: str, old: DType, new: DType, name: str) -> str:
+        """A register as another dtype."""
+        if old is new:
+            return register
+        if new is DType.bool:
+            return self.new(name, f"{_comparison('ne', old)} {register}, {_number(0, old)}")
+        if new is DType.float64 and old is DType.float32:
+            code = "fpext"
+        elif new is DType.float32 and old is DType.float64:
+            code = "fptrunc"
+        elif old in _FLOATS:
+            code = "fptosi"
+        else:
+            code = "uitofp" if old is DType.bool else "sitofp"
+        return self.new(name, f"{code} {_TYPES[old]} {register} to {_TYPES[new]}")
+
+
+def _comparison(op: str, dtype: DType) -> str:
+    if dtype in _FLOATS:
+        return f"fcmp {_COMPARE[op]} {_TYPES[dtype]}"
+    return f"icmp {_INTEGER_COMPARE[op]} {_TYPES[dtype]}"
+
+
+def _literal(scalar: Scalar) -> str:
+    return _number(scalar.value, scalar.dtype)
+
+
+def _number(value: object, dtype: DType) -> str:
+    """A constant; floats as the bits of a float64, which is exact for float32 as well."""
+    if dtype is DType.bool:
+        return "true" if value else "false"
+    if dtype not in _FLOATS:
+        return str(int(value))  # type: ignore[call-overload]
+    with np.errstate(over="ignore"):
+        exact = float(np.asarray(value, dtype.numpy))
+    return f"0x{struct.unpack('>Q', struct.pack('>d', exact))[0]:016X}"
+
+
+class _Function:
+    """A function of one or two numbers, to be inlined."""
+
+    def __init__(self, name: str, dtype: DType) -> None:
+        self.name, self.dtype = name, dtype
+
+    def text(self) -> str:
+        """Its definition; nothing if the C library has it."""
+        made = program(self.name, self.dtype)
+        if made is None:
+            return ""
+        writer, kind = _Writer(), _TYPES[self.dtype]
+        parameters = [x for x in made[0] if x.op == "parameter"]
+        for scalar in made[0]:
+            if scalar.op == "parameter":
+                writer.register[scalar.name] = f"%{scalar.value}"
+            else:
+                writer.compute(scalar)
+        listed = ", ".join(f"{kind} %{x.value}" for x in parameters)
+        head = (
+            f"define internal {kind} @{self.name}.{_suffix(self.dtype)}({listed}) alwaysinline {{"
+        )
+        return "\n".join([head, *writer.lines, f"  ret {kind} {writer.use(made[1])}", "}"])
+
+
+class _Kernel(_Writer):
+    """The kernel function."""
+
+    def __init__(self, nest: Nest) -> None:
+        super().__init__()
+        self.nest, self.block, self.loops = nest, "entry", 0
+        self.arrays: Mapping[str, Array] = {
+            a.name: a for a in (*nest.inputs, *nest.outputs, *nest.scratch)
+        }
+        self.access = ""  # marks loads and stores of a column loop
+        self.metadata: list[str] = []
+
+    def text(self) -> str:
+        """Its definition and the properties of its loops."""
+        nest = self.nest
+        arrays = "".join(f", ptr %{a.name}" for a in (*nest.inputs, *nest.outputs))
+        self.lines.append(f"define void @kernel(i64 %rows, i64 %columns{arrays}) {{")
+        self.lines.append("entry:")
+        for array in nest.scratch:
+            size = SCRATCH_BYTES // array.dtype.itemsize
+            self.lines.append(
+                f"  %{array.name} = alloca [{size} x {_TYPES[array.dtype]}], align 64"
+            )
+        self._statements(nest.once, {})
+        for array in nest.scratch:
+            if array.dtype is DType.float64 and array.name in self._summed():
+                zero = Scalar("const", (), DType.float64, Level.SCALAR, "0", 0.0)
+                self._column_loop(ColumnLoop((Store(array, zero),)), {})
+        self._row_loop()
+        self._items(nest.end, {})
+        self.lines += ["  ret void", "}"]
+        return "\n".join([*self.lines, *self.metadata])
+
+    def _summed(self) -> set[str]:
+        loops = [item for item in self.nest.row if isinstance(item, ColumnLoop)]
+        stores = [s for loop in loops for s in loop.statements if isinstance(s, Store)]
+        return {store.array.name for store in stores if store.add}
+
+    def _row_loop(self) -> None:
+        totals, head = self.nest.totals, self.block
+        if not self.nest.row:
+            return
+        self._start("row")
+        row, at = "%r", len(self.lines)
+        self.lines.append("")  # the phi of the row number, whose last block is not known yet
+        phis = []
+        for _ in totals:
+            phis.append(len(self.lines))
+            self.lines.append("")
+        base = self.new("base", "mul i64 %r, %columns")
+        self._items(self.nest.row, {Level.FULL: base, Level.ROW: row})
+        following = self.new("r", "add nuw nsw i64 %r, 1")
+        for fold, line in zip(totals, phis):
+            wide = self.convert(self.use(fold.args[0]), fold.dtype, DType.float64, fold.name)
+            total = self.new(fold.name, f"fadd double %{fold.name}, {wide}")
+            zero = _number(0, DType.float64)
+            phi = f"phi double [{zero}, %{head}], [{total}, %{self.block}]"
+            self.lines[line] = f"  %{fold.name} = {phi}"
+            self.register[fold.name] = total
+        self.lines[at] = f"  %r = phi i64 [0, %{head}], [{following}, %{self.block}]"
+        more = self.new("more", f"icmp ult i64 {following}, %rows")
+        self.lines.append(f"  br i1 {more}, label %row, label %end")
+        self.lines.append("end:")
+        self.block = "end"
+        for fold in totals:
+            total = self.register[fold.name]
+            narrow = self.convert(total, DType.float64, fold.dtype, fold.name)
+            self.register[fold.name] = narrow
+
+    def _start(self, block: str) -> None:
+        self.lines += [f"  br label %{block}", f"{block}:"]
+        self.block = block
+
+    def _items(self, items: Iterable[Statement | ColumnLoop], index: Mapping[Level, str]) -> None:
+        for item in items:
+            if isinstance(item, ColumnLoop):
+                self._column_loop(item, index)
+            else:
+                self._statements([item], index)
+
+    def _column_loop(self, loop: ColumnLoop, index: Mapping[Level, str]) -> None:
+        number, before, outer = self.loops, self.block, dict(self.register)
+        self.loops += 1
+        block, self.access = f"column{number}", f", !llvm.access.group !{3 * number + 1}"
+        self._start(block)
+        at = len(self.lines)
+        self.lines += [""] * (1 + len(loop.folds))
+        column = f"%c{number}"
+        inside = {**index, Level.COLUMN: column}
+        if Level.FULL in index:
+            inside[Level.FULL] = self.new("i", f"add nuw nsw i64 {index[Level.FULL]}, {column}")
+        self._statements(loop.statements, inside)
+        results = [self._fold(fold) for fold in loop.folds]
+        following = self.new("c", f"add nuw nsw i64 {column}, 1")
+        self.lines[at] = f"  {column} = phi i64 [0, %{before}], [{following}, %{block}]"
+        for i, (fold, result) in enumerate(zip(loop.folds, results)):
+            kind, start = self._accumulator(fold)
+            phi = f"phi {kind} [{start}, %{before}], [{result}, %{block}]"
+            self.lines[at + 1 + i] = f"  %{fold.name} = {phi}"
+        more = self.new("more", f"icmp ult i64 {following}, %columns")
+        after = f"after{number}"
+        self.lines.append(
+            f"  br i1 {more}, label %{block}, label %{after}, !llvm.loop !{3 * number}"
+        )
+        self.lines.append(f"{after}:")
+        self.block, self.access, self.register = after, "", outer
+        for fold, result in zip(loop.folds, results):
+            wide = DType.float64 if fold.op == "row_sum" else fold.dtype
+            self.register[fold.name] = self.convert(result, wide, fold.dtype, fold.name)
+        self._describe_loop(number)
+
+    def _accumulator(self, fold: Scalar) -> tuple[str, str]:
+        if fold.op == "row_sum":
+            return "double", _number(0, DType.float64)
+        return _TYPES[fold.dtype], _number(-np.inf, fold.dtype)
+
+    def _fold(self, fold: Scalar) -> str:
+        x = self.use(fold.args[0])
+        if fold.op == "row_sum":
+            x = self.convert(x, fold.dtype, DType.float64, fold.name)
+            return self.new(fold.name, f"fadd reassoc double %{fold.name}, {x}")
+        kind = _TYPES[fold.dtype]
+        called = f"@llvm.maximum.{_suffix(fold.dtype)}"
+        return self.new(fold.name, f"call {kind} {called}({kind} %{fold.name}, {kind} {x})")
+
+    def _describe_loop(self, number: int) -> None:
+        loop, group, parallel = 3 * number, 3 * number + 1, 3 * number + 2
+        self.metadata += [
+            f"!{loop} = distinct !{{!{loop}, !{parallel}}}",
+            f"!{group} = distinct !{{}}",
+            f'!{parallel} = !{{!"llvm.loop.parallel_accesses", !{group}}}',
+        ]
+
+    def _statements(self, statements: Iterable[Statement], index: Mapping[Level, str]) -> None:
+        for statement in statements:
+            if isinstance(statement, Store):
+                self._store(statement, index)
+            elif statement.scalar.op == "load":
+                self._load(statement.scalar, index)
+            else:
+                self.compute(statement.scalar)
+
+    def _load(self, scalar: Scalar, index: Mapping[Level, str]) -> None:
+        array = self.arrays[str(scalar.value)]
+        found = self._read(array, scalar.name, index)
+        self.register[scalar.name] = self.convert(found, array.dtype, scalar.dtype, scalar.name)
+
+    def _read(self, array: Array, name: str, index: Mapping[Level, str]) -> str:
+        kind, place = _stored(array.dtype), self._place(array, index)
+        found = self.new(name, f"load {kind}, ptr {place}{self.access}")
+        return self.new(name, f"icmp ne i8 {found}, 0") if kind == "i8" else found
+
+    def _store(self, store: Store, index: Mapping[Level, str]) -> None:
+        array, x = store.array, self.use(store.scalar)
+        x = self.convert(x, store.scalar.dtype, array.dtype, array.name)
+        if store.add:
+            old = self._read(array, array.name, index)
+            x = self.new(array.name, f"fadd double {old}, {x}")
+        kind, place = _stored(array.dtype), self._place(array, index)
+        if kind == "i8":
+            x = self.new(array.name, f"zext i1 {x} to i8")
+        self.lines.append(f"  store {kind} {x}, ptr {place}{self.access}")
+
+    def _place(self, array: Array, index: Mapping[Level, str]) -> str:
+        if array.level not in index:
+            return f"%{array.name}"
+        kind = _stored(array.dtype)
+        place = f"getelementptr inbounds {kind}, ptr %{array.name}, i64 {index[array.level]}"
+        return self.new(array.name, place)
+
+
+def _stored(dtype: DType) -> str:
+    return "i8" if dtype is DType.bool else _TYPES[dtype]

@@ -1,0 +1,77 @@
+"""A group of nodes that runs as one kernel. Layer: ops."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from tinyflow.errors import DTypeError
+from tinyflow.ir import Graph
+from tinyflow.ir.node import Node, Value
+from tinyflow.ir.op import Attribute, DTypes, Op, Shapes
+from tinyflow.ops.rules import Attrs
+from tinyflow.types import DType, unify_shape
+
+__all__ = ["body_inputs", "fused"]
+
+T = TypeVar("T")
+
+
+def body_inputs(body: Graph) -> tuple[Value, ...]:
+    """The inputs of a body in order: its placeholders "x0", "x1", ..."""
+    leaves = [node for node in body.nodes if node.op.name == "placeholder"]
+    return tuple(Value(n) for n in sorted(leaves, key=lambda n: int((n.name or "x0")[1:])))
+
+
+def _outputs(attrs: Attrs) -> tuple[str, ...]:
+    return tuple(f"y{i}" for i in range(len(attrs["body"].outputs)))
+
+
+def _forward(
+    body: Graph,
+    ins: Sequence[T | None],
+    rule: Callable[[Node, Sequence[T | None], Sequence[T | None]], Sequence[T | None]],
+    unify: Callable[[T | None, T | None], T | None],
+) -> tuple[Sequence[T | None], Sequence[T | None]]:
+    """What the rules of the nodes say, from the inputs to the outputs."""
+    inputs = body_inputs(body)
+    known = dict(zip(inputs, ins))
+    for node in body.nodes:
+        found = rule(node, [known[v] for v in node.inputs], [None for _ in node.outputs])
+        for value, new in zip(node.outputs, found):
+            known[value] = unify(known.get(value), new)
+    return [known[v] for v in inputs], [known[v] for v in body.outputs]
+
+
+def _body_shape(attrs: Attrs, ins: Shapes, outs: Shapes) -> tuple[Shapes, Shapes]:
+    """Forwards through the body."""
+    found, results = _forward(
+        attrs["body"], ins, lambda n, i, o: n.op.shape(n.attrs, i, o)[1], unify_shape
+    )
+    return found, [unify_shape(a, b) for a, b in zip(results, outs)]
+
+
+def _body_dtype(attrs: Attrs, ins: DTypes, outs: DTypes) -> tuple[DTypes, DTypes]:
+    """Forwards through the body."""
+
+    def unify(a: DType | None, b: DType | None) -> DType | None:
+        if a is not None and b is not None and a is not b:
+            raise DTypeError("dtypes contradict", got=a, expected=b, fix="Insert a cast.")
+        return b if a is None else a
+
+    found, results = _forward(
+        attrs["body"], ins, lambda n, i, o: n.op.dtype(n.attrs, i, o)[1], unify
+    )
+    return found, [unify(a, b) for a, b in zip(results, outs)]
+
+
+fused = Op(
+    "fused",
+    inputs=("x",),
+    variadic=True,
+    outputs=_outputs,
+    attributes={"body": Attribute("graph", doc="what is computed, from placeholders x0, x1, ...")},
+    shape=_body_shape,
+    dtype=_body_dtype,
+    doc="The outputs of ``body``, a graph of elementwise ops and reductions, by one kernel.",
+)
