@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+import tinyflow as tf
 from tinyflow import ops
 from tinyflow.errors import GraphError
 from tinyflow.ir import Graph, Node, Value
@@ -86,3 +88,17 @@ def test_control_dependencies_are_kept() -> None:
     second = ops.log(x, after=[first.node])
     at = place(Graph((second, first)))
     assert at[first.node] < at[second.node]
+
+
+def test_updates_run_as_soon_as_they_can_where_that_needs_less_memory() -> None:
+    tf.reset_default_graph()
+    x = h = tf.placeholder(tf.float32, [32, 8])
+    for index in range(12):
+        h = tf.tanh(tf.matmul(h, tf.Variable(tf.ones([8, 8]), name=f"w{index}")))
+    train = tf.train.GradientDescentOptimizer(0.1).minimize(tf.reduce_sum(h))
+    session = tf.Session()
+    session.run(tf.initialize_all_variables())
+    session.run(train, {x: np.ones((32, 8), np.float32)})
+    activation = 32 * 8 * 4
+    assert session.memory_plan().arena_bytes <= 14 * activation  # late updates need twice as much
+    assert " copy_" not in session.source()  # each update still goes straight into its variable

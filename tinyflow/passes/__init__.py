@@ -7,14 +7,17 @@ from tinyflow.passes.memory import PLAN, MemoryPlan, memory
 from tinyflow.passes.order import SCHEDULE, order
 from tinyflow.passes.peephole import peephole
 from tinyflow.passes.pin import pin
+from tinyflow.passes.recompute import checkpoint, recompute
+from tinyflow.passes.simplify import simplify
 from tinyflow.passes.specialise import specialise
-from tinyflow.passes.standard import STANDARD
+from tinyflow.passes.standard import OPTIONS, STANDARD, with_options
 from tinyflow.passes.storage import STORAGE, storage
 
 __all__ = [
     "DTYPES",
     "KNOWN_DTYPES",
     "KNOWN_SHAPES",
+    "OPTIONS",
     "PLAN",
     "SCHEDULE",
     "SHAPES",
@@ -25,6 +28,7 @@ __all__ = [
     "Pipeline",
     "Step",
     "accumulate",
+    "checkpoint",
     "describe",
     "gradient",
     "infer",
@@ -32,6 +36,9 @@ __all__ = [
     "order",
     "peephole",
     "pin",
+    "recompute",
+    "simplify",
     "specialise",
     "storage",
+    "with_options",
 ]

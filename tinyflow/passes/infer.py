@@ -10,7 +10,16 @@ from tinyflow.errors import DTypeError, TinyflowError
 from tinyflow.ir import Fact, Graph, Node, Value, users
 from tinyflow.types import DType, Shape, default_dtype, unify_shape
 
-__all__ = ["DTYPES", "KNOWN_DTYPES", "KNOWN_SHAPES", "SHAPES", "carry_types", "describe", "infer"]
+__all__ = [
+    "DTYPES",
+    "KNOWN_DTYPES",
+    "KNOWN_SHAPES",
+    "SHAPES",
+    "add_types",
+    "carry_types",
+    "describe",
+    "infer",
+]
 
 T = TypeVar("T")
 Rule = Callable[[Mapping[str, Any], Sequence[T], Sequence[T]], tuple[Sequence[T], Sequence[T]]]
@@ -113,6 +122,15 @@ def carry_types(old: Graph, new: Graph, moved: Mapping[Value, Value]) -> Graph:
     shapes, dtypes = old.fact(SHAPES), old.fact(DTYPES)
     new = new.with_fact(SHAPES, {after: shapes[before] for before, after in kept})
     return new.with_fact(DTYPES, {after: dtypes[before] for before, after in kept})
+
+
+def add_types(
+    graph: Graph, shapes: Mapping[Value, Shape], dtypes: Mapping[Value, DType | None]
+) -> Graph:
+    """The graph with the types of more values; for rewrites that know what they made."""
+    known_shapes, known_dtypes = graph.fact(SHAPES), graph.fact(DTYPES)
+    graph = graph.with_fact(SHAPES, {**known_shapes, **shapes})
+    return graph.with_fact(DTYPES, {**known_dtypes, **dtypes})
 
 
 def describe(graph: Graph) -> Callable[[Value], str]:

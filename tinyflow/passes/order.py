@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import heapq
 from bisect import bisect_left
-from collections.abc import Mapping
-from itertools import pairwise
+from collections.abc import Mapping, Sequence
+from itertools import accumulate, pairwise
 
 from tinyflow.errors import GraphError
-from tinyflow.ir import Fact, Graph, Node, Value
+from tinyflow.ir import Fact, Graph, Node, Value, users
+from tinyflow.passes.infer import DTYPES, SHAPES
+from tinyflow.types import elements, is_static
 
-__all__ = ["SCHEDULE", "dependencies", "order", "storage_variable"]
+__all__ = ["SCHEDULE", "dependencies", "order", "peak_bytes", "storage_variable"]
 
 SCHEDULE: Fact[tuple[Node, ...]] = Fact("schedule")
 
@@ -21,12 +23,70 @@ def order(graph: Graph) -> Graph:
     A write that follows version k runs after every reader of versions up to k and before every
     reader of a later version; consumers of an assign's output read the new version. Nodes that can
     fail run before the first write where data allows, so that a failing run leaves the variables
-    as they were.
+    as they were. Among the orders that are left, updates run where the graph has them or as soon
+    as they can, whichever needs less memory.
 
     Raises GraphError naming the reader, if an old read also needs a newer write.
     """
     before = dependencies(graph)
-    return graph.with_fact(SCHEDULE, _first_ready(graph, before))
+    place = {node: at for at, node in enumerate(graph.nodes)}
+    schedules = [_first_ready(graph, before, place)]
+    urgency = _urgency(graph, before, place)
+    if urgency != place:
+        schedules.append(_first_ready(graph, before, urgency))
+    best = min(schedules, key=lambda schedule: peak_bytes(graph, schedule))
+    return graph.with_fact(SCHEDULE, best)
+
+
+def peak_bytes(graph: Graph, schedule: Sequence[Node]) -> int:
+    """Bytes that live at the busiest step, without reuse in place; unknown sizes count nothing."""
+    shapes, dtypes = graph.facts.get(SHAPES, {}), graph.facts.get(DTYPES, {})
+    place = {node: at for at, node in enumerate(schedule)}
+    change = [0] * (len(schedule) + 1)
+    last = {value: max(place[r] for r, _ in uses) for value, uses in users(graph).items()}
+    for at, node in enumerate(schedule):
+        if node.op.leaf or node.op.aliases:
+            continue
+        for value in node.outputs:
+            shape, dtype = shapes.get(value), dtypes.get(value)
+            size = elements(shape) * dtype.itemsize if is_static(shape) and dtype else 0
+            change[at] += size
+            change[last.get(value, at) + 1] -= size
+    return max(accumulate(change))
+
+
+def _urgency(
+    graph: Graph, before: Mapping[Node, set[Node]], place: Mapping[Node, int]
+) -> dict[Node, int]:
+    """Each node's place; for what serves one update only, the place of what it waits for."""
+    readers, updates = users(graph), _updates(graph)
+    found = dict(place)
+    for node in graph.nodes:
+        if node not in updates or node.op.leaf:
+            continue
+        needs = set(before[node])
+        for value in node.outputs:  # the maker of new content also waits for old readers
+            for reader, _ in readers.get(value, ()):
+                needs |= {n for n in before[reader] if reader.op.mutates and n not in updates}
+        known = [found[need] for need in needs if not need.op.leaf]
+        found[node] = max(known, default=place[node])
+    return found
+
+
+def _updates(graph: Graph) -> set[Node]:
+    """Nodes on which at most three writes depend, and nothing else: Adam has three a variable."""
+    readers = users(graph)
+    fetched = {value.node for value in graph.outputs}
+    writes: dict[Node, frozenset[Node] | None] = {}  # None: more, or something else
+    for node in reversed(graph.nodes):
+        reached: set[Node] = {node} if node.op.mutates else set()
+        uses = {reader for value in node.outputs for reader, _ in readers.get(value, ())}
+        further = [writes[reader] for reader in uses]
+        for some in further:
+            reached |= some or set()
+        last = node in fetched or not reached or None in further or len(reached) > 3
+        writes[node] = None if last else frozenset(reached)
+    return {node for node, some in writes.items() if some is not None}
 
 
 def storage_variable(graph: Graph) -> dict[Value, tuple[Node, int]]:
@@ -100,23 +160,26 @@ def _failing_first(graph: Graph, before: dict[Node, set[Node]]) -> None:
             before[node] |= failing
 
 
-def _first_ready(graph: Graph, before: Mapping[Node, set[Node]]) -> tuple[Node, ...]:
-    """Kahn's algorithm; among ready nodes the first in graph order runs next."""
-    place = {node: index for index, node in enumerate(graph.nodes)}
+def _first_ready(
+    graph: Graph, before: Mapping[Node, set[Node]], urgency: Mapping[Node, int]
+) -> tuple[Node, ...]:
+    """Kahn's algorithm; the most urgent ready node runs next, ties in graph order."""
     waiting = {node: len(before[node]) for node in graph.nodes}
     wakes: dict[Node, list[Node]] = {}
     for node in graph.nodes:
         for need in before[node]:
             wakes.setdefault(need, []).append(node)
-    ready = [place[node] for node in graph.nodes if not waiting[node]]
+    place = {node: at for at, node in enumerate(graph.nodes)}
+    ready = [(urgency[node], place[node]) for node in graph.nodes if not waiting[node]]
+    heapq.heapify(ready)
     schedule: list[Node] = []
     while ready:
-        node = graph.nodes[heapq.heappop(ready)]
+        node = graph.nodes[heapq.heappop(ready)[1]]
         schedule.append(node)
         for woken in wakes.get(node, ()):
             waiting[woken] -= 1
             if not waiting[woken]:
-                heapq.heappush(ready, place[woken])
+                heapq.heappush(ready, (urgency[woken], place[woken]))
     if len(schedule) < len(graph.nodes):
         raise _stuck(graph, set(schedule))
     return tuple(schedule)

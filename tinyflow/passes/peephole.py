@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from tinyflow import ops
 from tinyflow.ir import Graph, Node, Value, rewrite, users
-from tinyflow.passes.infer import DTYPES, SHAPES, carry_types
+from tinyflow.passes.infer import DTYPES, SHAPES, add_types, carry_types
 
 __all__ = ["peephole"]
 
@@ -47,12 +47,11 @@ def _share_softmax(graph: Graph) -> Graph:
         return (node.op(*values, name=node.name, normalised=True),)
 
     changed, moved = rewrite(graph, rule)
-    typed = carry_types(graph, changed, moved)
-    more_shapes = {log_p: shapes[logits] for logits, log_p in made.items()}
-    more_dtypes = {log_p: dtypes[logits] for logits, log_p in made.items()}
-    new_shapes, new_dtypes = typed.fact(SHAPES), typed.fact(DTYPES)
-    typed = typed.with_fact(SHAPES, {**new_shapes, **more_shapes})
-    return typed.with_fact(DTYPES, {**new_dtypes, **more_dtypes})
+    return add_types(
+        carry_types(graph, changed, moved),
+        {log_p: shapes[logits] for logits, log_p in made.items()},
+        {log_p: dtypes[logits] for logits, log_p in made.items()},
+    )
 
 
 def _fold_updates(graph: Graph) -> Graph:

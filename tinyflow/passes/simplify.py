@@ -19,7 +19,7 @@ _NUMPY: Mapping[str, Callable[..., Any]] = {
 }
 
 
-_FILLS = {ops.zeros: 0, ops.ones: 1}
+_FILLS = {ops.zeros: 0.0, ops.ones: 1.0}
 
 
 def simplify(graph: Graph) -> Graph:
@@ -64,11 +64,11 @@ def _number(value: Value) -> Any:
 
 
 _NEUTRAL: Mapping[str, tuple[float, tuple[int, ...]]] = {  # op: number, positions it may stand at
-    "add": (0, (0, 1)),
-    "sub": (0, (1,)),
-    "mul": (1, (0, 1)),
-    "div": (1, (1,)),
-    "pow": (1, (1,)),
+    "add": (-0.0, (0, 1)),  # -0.0 + 0.0 is 0.0
+    "sub": (0.0, (1,)),
+    "mul": (1.0, (0, 1)),
+    "div": (1.0, (1,)),
+    "pow": (1.0, (1,)),
 }
 
 
@@ -95,9 +95,10 @@ def drop_idle(graph: Graph) -> Graph:
 
 def _same_value(node: Node, inputs: tuple[Value, ...]) -> tuple[Value, Value] | None:
     """(old, new) value that the node repeats if the types agree."""
-    number, places = _NEUTRAL.get(node.op.name, (0, ()))
+    number, places = _NEUTRAL.get(node.op.name, (0.0, ()))
     for position in places:
-        if _FILLS.get(inputs[position].node.op, _number(inputs[position])) == number:
+        found = _FILLS.get(inputs[position].node.op, _number(inputs[position]))
+        if found == number and _sign(found) in (None, _sign(number)):
             return node.inputs[1 - position], inputs[1 - position]
     if node.op is ops.reshape:
         return _before_reshapes(node.inputs[0]), _before_reshapes(inputs[0])
@@ -108,6 +109,11 @@ def _same_value(node: Node, inputs: tuple[Value, ...]) -> tuple[Value, Value] | 
     if node.op is ops.neg and node.inputs[0].node.op is ops.neg and inputs[0].node.op is ops.neg:
         return node.inputs[0].node.inputs[0], inputs[0].node.inputs[0]
     return None
+
+
+def _sign(number: Any) -> bool | None:
+    """Of a floating number: +0.0 and -0.0 differ. Integers have one zero."""
+    return bool(np.signbit(number)) if isinstance(number, float | np.floating) else None
 
 
 def _before_reshapes(value: Value) -> Value:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tinyflow.ir import Fact
@@ -11,11 +12,12 @@ from tinyflow.passes.memory import PLAN, memory
 from tinyflow.passes.order import SCHEDULE, order
 from tinyflow.passes.peephole import peephole
 from tinyflow.passes.pin import pin
+from tinyflow.passes.recompute import checkpoint, recompute
 from tinyflow.passes.simplify import simplify
 from tinyflow.passes.specialise import specialise
 from tinyflow.passes.storage import STORAGE, storage
 
-__all__ = ["STANDARD"]
+__all__ = ["OPTIONS", "STANDARD", "with_options"]
 
 # Leaves are never cloned, so what is known of them stays true.
 _LEAVES: frozenset[Fact[Any]] = frozenset({KNOWN_SHAPES, KNOWN_DTYPES})
@@ -36,3 +38,22 @@ STANDARD = Pipeline(
         Pass("memory", memory, requires=_TYPES | _ORDERED | _STORED, provides=_PLANNED),
     )
 )
+
+_SCHEDULED = _TYPES | _ORDERED
+
+OPTIONS: Mapping[str, Pass] = {
+    "recompute": Pass("recompute", recompute, _SCHEDULED, _TYPES, _LEAVES),
+    "checkpoint": Pass("checkpoint", checkpoint, _SCHEDULED, _TYPES, _LEAVES),
+}
+
+
+def with_options(pipeline: Pipeline, options: Iterable[str]) -> Pipeline:
+    """The pipeline with the passes of these options, in the order of OPTIONS, before "order".
+
+    A pipeline without "order" stays as it is: it stops before anything is scheduled.
+    """
+    wanted = set(options)
+    for word, stage in OPTIONS.items():
+        if word in wanted and "order" in pipeline.names():
+            pipeline = pipeline.insert(stage, before="order")
+    return pipeline

@@ -20,11 +20,13 @@ from tinyflow.passes import (
     DTYPES,
     KNOWN_DTYPES,
     KNOWN_SHAPES,
+    OPTIONS,
     PLAN,
     SHAPES,
     STANDARD,
     MemoryPlan,
     Pipeline,
+    with_options,
 )
 from tinyflow.passes.contract import Step
 from tinyflow.program import Program, lower
@@ -74,8 +76,9 @@ class Session:
     """Runs graphs; holds the contents of their variables by name.
 
     Args:
-        config: words: a device ("cpu", "gpu", "gpu:1", "numpy") and options ("interpret": walk the
-            graph instead of emitting a function).
+        config: words: a device ("cpu", "gpu", "gpu:1", "numpy") and options: "recompute" (compute
+            cheap values again instead of keeping them), "checkpoint" (keep about √N of N values),
+            "interpret" (walk the graph instead of emitting a function).
         pipeline: the passes to apply; ``STANDARD.replace("infer", my_infer)`` puts yours in.
         seed: of all random ops; the same seed gives the same numbers.
 
@@ -87,7 +90,7 @@ class Session:
     ) -> None:
         self.config = config
         self.device, self.options = _read_config(config)
-        self.pipeline, self.seed = pipeline, seed
+        self.pipeline, self.seed = with_options(pipeline, self.options), seed
         self.kernels: KernelTable = NUMPY if self.device.kind == "numpy" else TORCH
         self.run_count = 0
         self._storage: dict[str, Any] = {}  # arrays of the backend, by variable name
@@ -306,7 +309,7 @@ def _copy(kernels: KernelTable, array: Any) -> Any:
 def _read_config(config: str) -> tuple[Device, frozenset[str]]:
     device, options = Device("cpu"), set()
     for word in config.split():
-        if word in ("interpret",):
+        if word in OPTIONS or word == "interpret":
             options.add(word)
         else:
             device = Device.parse(word)
