@@ -139,9 +139,10 @@ class Session:
             graph = self.pipeline(graph)
         except NotImplementedError:  # a homework's engine, in which a pass is still to be written
             return _interpreted(key, graph, feeds)
-        unfed = [n for n in graph.nodes if n.op.name == "placeholder" and Value(n) not in feeds]
-        if unfed:
-            raise FeedError("placeholder is not fed", node=unfed[0], fix="Give it in feed_dict.")
+        except ShapeError:
+            _check_fed(graph, feeds)  # which explains a shape that nobody knows
+            raise
+        _check_fed(graph, feeds)
         shapes, dtypes = graph.fact(SHAPES), graph.fact(DTYPES)
         static = all(
             is_static(shapes[v]) and dtypes[v]
@@ -254,6 +255,18 @@ class Session:
         graph, feeds = self._prepare(tuple(fetches), tuple(fed), arrays)
         return graph, dict(zip(feeds, arrays))
 
+    def compiled_call(
+        self, fetches: Sequence[Value], fed: Sequence[Value], given: Sequence[Any]
+    ) -> tuple[Executable, list[Any]] | None:
+        """The emitted function of these fetches, and its arguments; None if it is interpreted."""
+        arrays = _checked_feeds(fed, given)
+        compiled = self._compiled(tuple(fetches), tuple(fed), arrays)
+        if compiled.executable is None:
+            return None
+        key = (self.seed, self.run_count)
+        feeds = [self.kernels.from_feed(arrays[i]) for i, _ in compiled.feeds]
+        return compiled.executable, [key, *feeds]
+
     def clone(self) -> Session:
         """Another session in the same state: whatever runs there leaves this one as it is."""
         other = Session(self.config, pipeline=self.pipeline)
@@ -293,6 +306,12 @@ def _interpreted(key: _Key, graph: Graph, feeds: tuple[Value, ...]) -> _Compiled
     """The entry for a graph that is walked instead of compiled."""
     writes = tuple(n.inputs[0].node.name or "" for n in graph.nodes if n.op.mutates)
     return _Compiled(*key, graph, _used(graph, feeds), (), tuple(dict.fromkeys(writes)), None)
+
+
+def _check_fed(graph: Graph, feeds: Sequence[Value]) -> None:
+    unfed = [n for n in graph.nodes if n.op.name == "placeholder" and Value(n) not in feeds]
+    if unfed:
+        raise FeedError("placeholder is not fed", node=unfed[0], fix="Give it in feed_dict.")
 
 
 def _used(graph: Graph, feeds: tuple[Value, ...]) -> tuple[tuple[int, Value], ...]:

@@ -15,6 +15,7 @@ from tinyflow.passes.contract import Step
 from tinyflow.runtime.bisect import Bisection, bisect
 from tinyflow.runtime.checkpoint import read_checkpoint, write_checkpoint
 from tinyflow.runtime.find_nan import Finding, find_nan
+from tinyflow.runtime.profile import Profile, profile
 from tinyflow.runtime.session import Session as Runner
 
 __all__ = ["InteractiveSession", "Session"]
@@ -65,6 +66,15 @@ class Session(Runner):
         Print it. None if all is finite. Variables stay as they are.
         """
         return find_nan(self, _fetches(fetch), *_feeds(feed_dict))
+
+    def profile(
+        self, fetch: Any, feed_dict: Mapping[Tensor, Any] | None = None, runs: int = 20
+    ) -> Profile:
+        """Time, bytes and FLOPs of each instruction, as medians over ``runs`` runs on a copy.
+
+        Print it, show it in a notebook, or ``.chrome_trace(path)``. Variables stay as they are.
+        """
+        return profile(self, _fetches(fetch), *_feeds(feed_dict), runs)
 
     def save(self, path: str) -> str:
         """Write all variables, optimizer slots too, and the random counter to one file; its path.
