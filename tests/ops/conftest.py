@@ -16,6 +16,8 @@ from tinyflow.ir import Graph, Op
 from tinyflow.ops.rules import kernel_dtypes
 from tinyflow.types import DType, as_dtype
 
+from .images import MADE as IMAGES
+
 DTYPES = ("bool", "int32", "int64", "float16", "float32", "float64")
 FLOATS = ("float16", "float32", "float64")
 SHAPES = hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4)
@@ -302,6 +304,7 @@ _MADE: dict[str, Callable[[Draw], tuple[list[np.ndarray], dict]]] = {
     "fused": _fused,
     **dict.fromkeys(("normal", "truncated_normal"), _normal),
     "uniform": _uniform,
+    **IMAGES,
 }
 
 

@@ -18,6 +18,8 @@ from tinyflow.backends.torch_ import TORCH
 from tinyflow.ops import OPS
 from tinyflow.types import DType, as_dtype
 
+from .images import ORACLES as IMAGES
+
 COMPUTED = [op for op in OPS.values() if op not in WITHOUT_KERNEL]
 BACKENDS = [NUMPY, TORCH]
 TOLERANCE = {"float16": 2e-2, "float32": 2e-5, "float64": 1e-12}
@@ -148,6 +150,7 @@ def fused(x0: np.ndarray, x1: np.ndarray, body: Any) -> np.ndarray:
 
 
 ORACLES: dict[str, Callable[..., Any]] = {
+    **IMAGES,
     "identity": lambda x: x,
     "stop_gradient": lambda x: x,
     "assign": lambda variable, value: value,
@@ -339,6 +342,8 @@ def test_the_template_computes_what_the_kernel_computes(op: Any, cases: Any) -> 
     def check(case: Any) -> None:
         arrays = prepared(TORCH, case)
         template = kernel.template(case.attrs, [tuple(array.shape) for array in arrays])
+        if template is None:  # not for these attributes or shapes
+            return
         assert ("{out}" in template) == kernel.writes_out
         names = {f"x{i}": array for i, array in enumerate(arrays)}
         names |= {f"x{i}t": array.t() for i, array in enumerate(arrays) if array.dim() == 2}

@@ -8,7 +8,18 @@ Source: Griewank and Walther, Evaluating Derivatives, 2nd ed., SIAM 2008, chapte
 ``rule(node, dy) -> adjoints of the inputs`` is NNVM's FGradient.
 """
 
-from tinyflow.adjoints import elementwise, layout, linalg, nn, random, reduction, state
+from tinyflow.adjoints import (
+    conv,
+    elementwise,
+    layout,
+    linalg,
+    nn,
+    norm,
+    pool,
+    random,
+    reduction,
+    state,
+)
 from tinyflow.adjoints.table import AdjointRule, Adjoints, AdjointTable, NoGradient
 
 __all__ = ["ADJOINTS", "AdjointRule", "AdjointTable", "Adjoints", "NoGradient"]
@@ -21,4 +32,7 @@ ADJOINTS = AdjointTable(
     linalg.RULES,
     layout.RULES,
     nn.RULES,
+    conv.RULES,
+    pool.RULES,
+    norm.RULES,
 )

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tinyflow import ops
+from tinyflow.backends import numpy_conv
 from tinyflow.backends.fused import fused_kernel
 from tinyflow.backends.numpy_kernel import Axes, direct, plain
 from tinyflow.backends.table import Array, Kernel, KernelTable, wrong_label
@@ -371,6 +372,7 @@ NUMPY = _NumpyTable(
         ops.sparse_softmax_cross_entropy_grad: plain(_sparse_grad),
         ops.softmax_cross_entropy_with_logits: plain(_dense_loss),
         ops.mean_softmax_cross_entropy_with_logits: plain(_mean_dense_loss),
+        **numpy_conv.KERNELS,
     },
     {"copyto": np.copyto},
 )

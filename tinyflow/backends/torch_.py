@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from tinyflow import ops
+from tinyflow.backends import torch_conv
 from tinyflow.backends.fused import fused_kernel
 from tinyflow.backends.numpy_ import draw_normal, draw_truncated_normal, draw_uniform
 from tinyflow.backends.table import Array, Kernel, KernelTable, Template, wrong_label
@@ -445,8 +446,10 @@ TORCH = _TorchTable(
         ops.mean_softmax_cross_entropy_with_logits: kernel(
             _mean_dense_loss, "mean_dense_loss({0}, {1}, {out})"
         ),
+        **torch_conv.KERNELS,
     },
     {
+        **torch_conv.NAMESPACE,
         **{
             name: getattr(torch, name)
             for name in (

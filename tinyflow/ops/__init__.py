@@ -3,20 +3,34 @@
 Star imports are for once meant (F403): the files below export op rows and nothing else.
 """
 
-from tinyflow.ops import elementwise, layout, linalg, nn, random, reduction, state
+from tinyflow.ops import (
+    conv,
+    elementwise,
+    layout,
+    linalg,
+    nn,
+    norm,
+    pool,
+    random,
+    reduction,
+    state,
+)
 from tinyflow.ops import fused as fused_
 from tinyflow.ops.catalog import Catalog, catalog
+from tinyflow.ops.conv import *  # noqa: F403
 from tinyflow.ops.elementwise import *  # noqa: F403
 from tinyflow.ops.fused import *  # noqa: F403
 from tinyflow.ops.layout import *  # noqa: F403
 from tinyflow.ops.linalg import *  # noqa: F403
 from tinyflow.ops.nn import *  # noqa: F403
+from tinyflow.ops.norm import *  # noqa: F403
+from tinyflow.ops.pool import *  # noqa: F403
 from tinyflow.ops.random import *  # noqa: F403
 from tinyflow.ops.reduction import *  # noqa: F403
 from tinyflow.ops.rules import kernel_dtypes
 from tinyflow.ops.state import *  # noqa: F403
 
-OPS = catalog(state, random, elementwise, reduction, linalg, layout, nn, fused_)
+OPS = catalog(state, random, elementwise, reduction, linalg, layout, nn, conv, pool, norm, fused_)
 
 __all__ = ["OPS", "Catalog", "catalog", "kernel_dtypes"]
 __all__ += state.__all__
@@ -26,4 +40,7 @@ __all__ += reduction.__all__
 __all__ += linalg.__all__
 __all__ += layout.__all__
 __all__ += nn.__all__
+__all__ += conv.__all__
+__all__ += pool.__all__
+__all__ += norm.__all__
 __all__ += fused_.__all__
