@@ -15,6 +15,7 @@ from tinyflow.backends.table import Kernel, KernelTable
 from tinyflow.errors import RunError, TinyflowError
 from tinyflow.passes.storage import Kind
 from tinyflow.program import Instruction, Program
+from tinyflow.runtime.failure import failure
 
 __all__ = ["Executable", "emit"]
 
@@ -42,14 +43,24 @@ class Executable:
             if isinstance(error, TinyflowError):
                 return error
             return RunError(f"the run failed: {error}")
-        written = [s.writes for s in self.program.instructions[:at] if s.writes]
-        fix = f"Already written: {', '.join(written)}." if written else "No variable was changed."
-        step = self.program.instructions[at]
+        fix, step = self._written(at), self.program.instructions[at]
         if isinstance(error, TinyflowError):
             what, got, expected = error.what, error.got, error.expected
             fix = f"{error.fix} {fix}" if error.fix else fix
             return type(error)(what, node=step.node, got=got, expected=expected, fix=fix)
-        return RunError(f"the kernel failed: {error}", node=step.node, fix=fix)
+        return failure(error, step.node, self.program.registers[step.outputs[0]].size_bytes, fix)
+
+    def interrupted(self, stop: KeyboardInterrupt) -> None:
+        """Note on an interrupt what was written before it."""
+        at = self._instruction(stop)
+        if at is not None:
+            name = self.program.instructions[at].writes
+            half = f" '{name}' may be half written." if name else ""
+            stop.add_note(self._written(at) + half)
+
+    def _written(self, at: int) -> str:
+        written = [s.writes for s in self.program.instructions[:at] if s.writes]
+        return f"Already written: {', '.join(written)}." if written else "No variable was changed."
 
     def _instruction(self, error: BaseException) -> int | None:
         trace, found = error.__traceback__, None
@@ -80,7 +91,7 @@ class _Emitter:
         self.lines: list[str] = []
         self.steps: dict[int, int] = {}
         self.last_use = _last_uses(program)
-        self.arena = kernels.arena(program.arena_bytes)
+        self.arena = _arena(program, kernels)
         for index, register in enumerate(program.registers):
             if register.kind is Kind.FEED and register.base is None:
                 self.name[index] = f"x{index}"
@@ -128,7 +139,11 @@ class _Emitter:
             self._several(at, step, kernel)
 
     def _precompute(self, step: Instruction, kernel: Kernel) -> None:
-        result = kernel.run(*(self.static[index] for index in step.inputs), **step.attrs)
+        try:
+            result = kernel.run(*(self.static[index] for index in step.inputs), **step.attrs)
+        except (ValueError, RuntimeError, MemoryError) as error:
+            register = self.program.registers[step.outputs[0]]
+            raise failure(error, step.node, register.size_bytes) from error
         results = result if len(step.outputs) > 1 else (result,)
         for index, array in zip(step.outputs, results):
             self._bind(index, f"c{index}", array)
@@ -222,6 +237,16 @@ class _Emitter:
         name = f"a{step.outputs[0]}_{key}"
         self.names[name] = value
         return name
+
+
+def _arena(program: Program, kernels: KernelTable) -> Array:
+    """The block of memory for all buffers; raises RunError naming the largest if there is none."""
+    try:
+        return kernels.arena(program.arena_bytes)
+    except (ValueError, RuntimeError, MemoryError) as error:
+        buffers = [r for r in program.registers if r.offset_bytes is not None]
+        largest = max(buffers, key=lambda register: register.size_bytes)
+        raise failure(error, largest.node, program.arena_bytes) from error
 
 
 def _last_uses(program: Program) -> dict[int, list[int]]:

@@ -16,6 +16,7 @@ from tinyflow.backends.table import KernelTable
 from tinyflow.errors import FeedError, RunError, TinyflowError
 from tinyflow.ir import Graph, Node, Value, topological_order
 from tinyflow.ops.rules import kernel_dtypes
+from tinyflow.runtime.failure import failure
 from tinyflow.types import default_dtype
 
 __all__ = ["Watch", "interpret"]
@@ -115,7 +116,7 @@ class _Machine:
         except TinyflowError as error:
             raise error.at(node) from None
         except (ValueError, TypeError, RuntimeError, IndexError, MemoryError) as error:
-            raise RunError(f"the kernel failed: {error}", node=node) from error
+            raise failure(error, node) from error
         results = result if len(node.outputs) > 1 else (result,)
         if self.watch is not None:
             self.watch(node, inputs, results)

@@ -29,9 +29,10 @@ from tinyflow.passes import (
     with_options,
 )
 from tinyflow.passes.contract import Step
-from tinyflow.program import Program, lower
+from tinyflow.program import Program, Register, lower
 from tinyflow.runtime.checkpoint import Checkpoint, capture
 from tinyflow.runtime.executor import Executable, emit
+from tinyflow.runtime.failure import failure
 from tinyflow.runtime.interpreter import interpret
 from tinyflow.types import Device, DType, is_static, show_shape, unify_shape
 
@@ -158,9 +159,15 @@ class Session:
             if register.node.op.name == "variable" and register.base is None:
                 name = register.node.name or ""
                 if name not in self._storage:
-                    self._storage[name] = self.kernels.empty(register.shape, register.dtype)
+                    self._storage[name] = self._allocate(register)
         executable = emit(program, self.kernels, self._storage)
         return _Compiled(*key, graph, used, program.reads, program.writes, executable)
+
+    def _allocate(self, register: Register) -> Any:
+        try:
+            return self.kernels.empty(register.shape, register.dtype)
+        except (ValueError, RuntimeError, MemoryError) as error:
+            raise failure(error, register.node, register.size_bytes) from error
 
     def _prepare(
         self, fetches: tuple[Value, ...], feeds: tuple[Value, ...], arrays: Sequence[Array]
@@ -202,6 +209,9 @@ class Session:
                 return compiled.executable.run(key, *feeds)
         except Exception as error:
             raise compiled.executable.explain(error) from error
+        except KeyboardInterrupt as stop:
+            compiled.executable.interrupted(stop)
+            raise
 
     def _interpret(
         self, compiled: _Compiled, arrays: Sequence[Array], key: tuple[int, int]
@@ -326,12 +336,15 @@ def _copy(kernels: KernelTable, array: Any) -> Any:
 
 
 def _read_config(config: str) -> tuple[Device, frozenset[str]]:
-    device, options = Device("cpu"), set()
-    for word in config.split():
-        if word in OPTIONS or word == "interpret":
-            options.add(word)
-        else:
-            device = Device.parse(word)
+    if not isinstance(config, str):
+        got = type(config).__name__
+        raise RunError("a session is configured by words", got=got, expected="such as 'cpu'")
+    words = config.split()
+    options = {word for word in words if word in OPTIONS or word == "interpret"}
+    devices = [Device.parse(word) for word in words if word not in options] or [Device("cpu")]
+    device = devices[0]
+    if len(devices) > 1 or (device.index and device.kind != "gpu"):
+        raise RunError("a session has one device", got=repr(config), expected="cpu, numpy or gpu:N")
     if device.kind == "gpu":
         raise RunError(
             "this machine has no such device",
