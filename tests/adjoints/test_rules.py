@@ -103,7 +103,9 @@ def test_the_pipeline_makes_the_gradient_concrete_and_keeps_its_value(case: Case
     loss = _weighted(Graph((built, *map(known.get, case.xs))), shaped)
     graph = gradient(Graph((loss,)), [known[x] for x in case.xs])
     concrete = STANDARD(graph)
-    assert not [node for node in concrete.nodes if node.op.shape_only]
+    assert not [
+        node for node in concrete.nodes if any(i < len(node.inputs) for i in node.op.shape_only)
+    ]
     _check(interpret(concrete, shaped), interpret(graph, shaped), case.xs)
 
 

@@ -17,6 +17,7 @@ from tinyflow.ops.rules import kernel_dtypes
 from tinyflow.types import DType, as_dtype
 
 from .images import MADE as IMAGES
+from .parts import MADE as PARTS
 
 DTYPES = ("bool", "int32", "int64", "float16", "float32", "float64")
 FLOATS = ("float16", "float32", "float64")
@@ -305,6 +306,7 @@ _MADE: dict[str, Callable[[Draw], tuple[list[np.ndarray], dict]]] = {
     **dict.fromkeys(("normal", "truncated_normal"), _normal),
     "uniform": _uniform,
     **IMAGES,
+    **PARTS,
 }
 
 

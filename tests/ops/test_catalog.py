@@ -22,15 +22,17 @@ each_op = pytest.mark.parametrize("op", OPS.values(), ids=lambda op: op.name)
 
 EXPECTED = """
     placeholder variable constant assign group identity stop_gradient normal truncated_normal
-    uniform add sub mul div
-    pow equal greater neg exp log sqrt tanh sigmoid relu relu_grad tanh_grad sigmoid_grad cast
-    cast_like zeros_like ones_like reduce_sum reduce_mean reduce_max argmax size matmul gemm linear
-    reshape reshape_like transpose broadcast_to broadcast_like sum_like zeros ones softmax
-    log_softmax softmax_grad log_softmax_grad mean_sparse_softmax_cross_entropy_with_logits
+    uniform uniform_like less less_equal greater_equal not_equal maximum minimum abs where concat
+    split split_like slice slice_grad gather gather_grad cumsum expand_dims squeeze batch_matmul
+    layer_norm layer_norm_grad erf rsqrt gelu gelu_grad reduce_min add sub mul div pow equal
+    greater neg exp log sqrt tanh sigmoid relu relu_grad tanh_grad sigmoid_grad cast cast_like
+    zeros_like ones_like reduce_sum reduce_mean reduce_max argmax size matmul gemm linear reshape
+    reshape_like transpose broadcast_to broadcast_like sum_like zeros ones softmax log_softmax
+    softmax_grad log_softmax_grad mean_sparse_softmax_cross_entropy_with_logits
     sparse_softmax_cross_entropy_grad softmax_cross_entropy_with_logits
-    mean_softmax_cross_entropy_with_logits fused
-    conv2d conv2d_input_grad conv2d_weight_grad pad crop flatten_layer max_pool2d max_pool2d_grad
-    max_pool2d_take avg_pool2d avg_pool2d_grad batch_norm batch_norm_grad
+    mean_softmax_cross_entropy_with_logits fused conv2d conv2d_input_grad conv2d_weight_grad pad
+    crop flatten_layer max_pool2d max_pool2d_grad max_pool2d_take avg_pool2d avg_pool2d_grad
+    batch_norm batch_norm_grad
 """
 
 

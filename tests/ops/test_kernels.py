@@ -19,6 +19,8 @@ from tinyflow.ops import OPS
 from tinyflow.types import DType, as_dtype
 
 from .images import ORACLES as IMAGES
+from .parts import ORACLES as PARTS
+from .parts import erf
 
 COMPUTED = [op for op in OPS.values() if op not in WITHOUT_KERNEL]
 BACKENDS = [NUMPY, TORCH]
@@ -151,6 +153,7 @@ def fused(x0: np.ndarray, x1: np.ndarray, body: Any) -> np.ndarray:
 
 ORACLES: dict[str, Callable[..., Any]] = {
     **IMAGES,
+    **PARTS,
     "identity": lambda x: x,
     "stop_gradient": lambda x: x,
     "assign": lambda variable, value: value,
@@ -176,6 +179,7 @@ ORACLES: dict[str, Callable[..., Any]] = {
     "reduce_sum": reduction(math.fsum),
     "reduce_mean": reduction(mean),
     "reduce_max": reduction(max),
+    "reduce_min": reduction(min),
     "argmax": lambda x, axis: np.argsort(-x, axis=axis, kind="stable").take(0, axis=axis),
     "size": size,
     "fused": fused,
@@ -199,6 +203,14 @@ ORACLES: dict[str, Callable[..., Any]] = {
     "softmax_cross_entropy_with_logits": dense_loss,
     "mean_softmax_cross_entropy_with_logits": lambda x, t: mean(dense_loss(x, t).ravel().tolist()),
 }  # fmt: skip
+
+
+SCALAR = {
+    **{name: getattr(np, name) for name in ("exp", "log", "sqrt", "tanh", "where")},
+    **{name: getattr(np, name) for name in ("abs", "maximum", "minimum")},
+    "erf": erf,
+    "rsqrt": lambda x: 1 / np.sqrt(x),
+}
 
 
 def computed(table: KernelTable, case: Any, out: Any = None) -> Any:
@@ -377,7 +389,7 @@ def test_the_scalar_expression_is_what_the_kernel_computes(op: Any, cases: Any) 
             with np.errstate(all="ignore"):
                 got = eval(
                     op.expr,
-                    {"exp": np.exp, "log": np.log, "sqrt": np.sqrt, "tanh": np.tanh},
+                    SCALAR,
                     values,
                 )
             assert_close(np.asarray(got), expected[index], case.out_dtypes[0])

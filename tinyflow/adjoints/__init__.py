@@ -9,6 +9,7 @@ Source: Griewank and Walther, Evaluating Derivatives, 2nd ed., SIAM 2008, chapte
 """
 
 from tinyflow.adjoints import (
+    array,
     conv,
     elementwise,
     layout,
@@ -18,7 +19,9 @@ from tinyflow.adjoints import (
     pool,
     random,
     reduction,
+    select,
     state,
+    transformer,
 )
 from tinyflow.adjoints.table import AdjointRule, Adjoints, AdjointTable, NoGradient
 
@@ -35,4 +38,7 @@ ADJOINTS = AdjointTable(
     conv.RULES,
     pool.RULES,
     norm.RULES,
+    select.RULES,
+    array.RULES,
+    transformer.RULES,
 )

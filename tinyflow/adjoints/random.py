@@ -1,4 +1,4 @@
-"""Random ops have no inputs, so nothing to differentiate by. Layer: adjoints."""
+"""Random ops read no contents, so there is nothing to differentiate by. Layer: adjoints."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ __all__ = ["RULES"]
 _DRAWN = NoGradient("the result is drawn, not computed from an input")
 
 RULES: Mapping[Op, AdjointRule] = dict.fromkeys(
-    (ops.normal, ops.truncated_normal, ops.uniform), _DRAWN
+    (ops.normal, ops.truncated_normal, ops.uniform, ops.uniform_like), _DRAWN
 )

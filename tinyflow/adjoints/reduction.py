@@ -47,7 +47,7 @@ def reduce_mean_adjoint(node: Node, dy: Value) -> Adjoints:
 
 
 def reduce_max_adjoint(node: Node, dy: Value) -> Adjoints:
-    """z = max(x)  =>  dx = dy at the maximum, ties share equally (TensorFlow, torch.amax)."""
+    """z = max(x) or min(x)  =>  dx = dy where x = z, ties share equally (as in TensorFlow)."""
     x, z = node.inputs[0], node.outputs[0]
     chosen = ops.cast_like(ops.equal(x, ops.broadcast_like(z, x, **node.attrs)), dy)
     share = ops.div(dy, ops.reduce_sum(chosen, **node.attrs))
@@ -58,6 +58,7 @@ RULES: Mapping[Op, AdjointRule] = {
     ops.reduce_sum: reduce_sum_adjoint,
     ops.reduce_mean: reduce_mean_adjoint,
     ops.reduce_max: reduce_max_adjoint,
+    ops.reduce_min: reduce_max_adjoint,
     ops.argmax: NoGradient("an index is constant almost everywhere"),
     ops.size: NoGradient("the result depends on the shape of the input only"),
 }

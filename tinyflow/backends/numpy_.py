@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tinyflow import ops
-from tinyflow.backends import numpy_conv
+from tinyflow.backends import numpy_array, numpy_conv
 from tinyflow.backends.fused import fused_kernel
 from tinyflow.backends.numpy_kernel import Axes, direct, plain
 from tinyflow.backends.table import Array, Kernel, KernelTable, wrong_label
@@ -122,6 +122,10 @@ def _reduce_mean(x: Array, reduction_indices: Axes = None, keepdims: bool = Fals
 
 def _reduce_max(x: Array, reduction_indices: Axes, keepdims: bool) -> Array:
     return np.max(x, axis=reduction_indices, keepdims=keepdims)
+
+
+def _reduce_min(x: Array, reduction_indices: Axes, keepdims: bool) -> Array:
+    return np.min(x, axis=reduction_indices, keepdims=keepdims)
 
 
 def _size(x: Array, reduction_indices: Axes) -> Array:
@@ -314,6 +318,10 @@ def draw_uniform(
     return np.asarray(drawn * (high - low) + low, dtype.numpy)
 
 
+def _draw_uniform_like(like: Array, **attrs: Any) -> Array:
+    return draw_uniform(np.shape(like), **attrs)
+
+
 def _assign(variable: Array, value: Array) -> Array:
     return np.array(value, None if variable is None else np.asarray(variable).dtype)
 
@@ -327,6 +335,7 @@ NUMPY = _NumpyTable(
         ops.normal: plain(draw_normal),
         ops.truncated_normal: plain(draw_truncated_normal),
         ops.uniform: plain(draw_uniform),
+        ops.uniform_like: plain(_draw_uniform_like),
         ops.add: direct(np.add),
         ops.sub: direct(np.subtract),
         ops.mul: direct(np.multiply),
@@ -351,6 +360,7 @@ NUMPY = _NumpyTable(
         ops.reduce_sum: plain(_reduce_sum),
         ops.reduce_mean: plain(_reduce_mean),
         ops.reduce_max: plain(_reduce_max),
+        ops.reduce_min: plain(_reduce_min),
         ops.argmax: direct(np.argmax),
         ops.size: plain(_size),
         ops.matmul: direct(_matmul),
@@ -373,6 +383,7 @@ NUMPY = _NumpyTable(
         ops.softmax_cross_entropy_with_logits: plain(_dense_loss),
         ops.mean_softmax_cross_entropy_with_logits: plain(_mean_dense_loss),
         **numpy_conv.KERNELS,
+        **numpy_array.KERNELS,
     },
     {"copyto": np.copyto},
 )

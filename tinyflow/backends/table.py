@@ -15,7 +15,8 @@ from tinyflow.errors import RunError
 from tinyflow.ir import Op
 from tinyflow.types import DType
 
-__all__ = ["WITHOUT_KERNEL", "Array", "Kernel", "KernelTable", "Template", "wrong_label"]
+__all__ = ["WITHOUT_KERNEL", "Array", "Kernel", "KernelTable", "Template"]
+__all__ += ["wrong_id", "wrong_label"]
 
 Array = Any  # an array of the backend: numpy.ndarray or torch.Tensor
 Template = Callable[[Mapping[str, Any], Sequence[tuple[int, ...]]], str | None]
@@ -142,13 +143,25 @@ class KernelTable(Mapping[Op, Kernel]):
 
 
 def wrong_label(labels: np.ndarray[Any, Any], classes: int) -> RunError | None:
-    """The error naming the first of ``labels`` (n,) that is no class number; None if all are."""
-    fits = (labels >= 0) & (labels < classes) & (labels == np.floor(labels))
+    """The error naming the first of ``labels`` that is no class number; None if all are."""
+    return _wrong(labels, classes, "a label is not a class number", "label", "classes")
+
+
+def wrong_id(ids: np.ndarray[Any, Any], size: int) -> RunError | None:
+    """The error naming the first of ``ids`` that is no index of ``size`` elements, or None."""
+    return _wrong(ids, size, "an id is out of range", "id", "elements to gather")
+
+
+def _wrong(
+    numbers: np.ndarray[Any, Any], count: int, what: str, noun: str, counted: str
+) -> RunError | None:
+    numbers = numbers.ravel()
+    fits = (numbers >= 0) & (numbers < count) & (numbers == np.floor(numbers))
     if fits.all():
         return None
     at = int(np.argmin(fits))
     return RunError(
-        "a label is not a class number",
-        got=f"label {labels[at]} at position {at}",
-        expected=f"an integer from 0 to {classes - 1}" if classes else "no labels: no classes",
+        what,
+        got=f"{noun} {numbers[at]} at position {at}",
+        expected=f"an integer from 0 to {count - 1}" if count else f"no {noun}s: no {counted}",
     )

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from tinyflow import ops
-from tinyflow.backends import torch_conv
+from tinyflow.backends import torch_array, torch_conv
 from tinyflow.backends.fused import fused_kernel
 from tinyflow.backends.numpy_ import draw_normal, draw_truncated_normal, draw_uniform
 from tinyflow.backends.table import Array, Kernel, KernelTable, Template, wrong_label
@@ -132,10 +132,17 @@ def _reduce_mean(x: Tensor, reduction_indices: Axes, keepdims: bool, out: Out = 
     return torch.mean(x, reduction_indices, keepdims, out=out)
 
 
-def _reduce_max(x: Tensor, reduction_indices: Axes, keepdims: bool, out: Out = None) -> Tensor:
-    if reduction_indices == ():
-        return into(out, x)
-    return torch.amax(x, reduction_indices or (), keepdims, out=out)
+def _extreme(name: str) -> Kernel:
+    """Kernel of ``torch.amax`` or ``torch.amin``."""
+    extreme = getattr(torch, name)
+
+    def run(x: Tensor, reduction_indices: Axes, keepdims: bool, out: Out = None) -> Tensor:
+        if reduction_indices == ():
+            return into(out, x)
+        result: Tensor = extreme(x, reduction_indices or (), keepdims, out=out)
+        return result
+
+    return kernel(run, _reduction(name))
 
 
 def _reduction(name: str) -> Template:
@@ -143,7 +150,7 @@ def _reduction(name: str) -> Template:
         axes = attrs["reduction_indices"]
         if axes == ():
             return "{out}.copy_({0})"
-        dims = "()" if axes is None and name == "amax" else str(axes)
+        dims = "()" if axes is None and name in ("amax", "amin") else str(axes)
         return f"{name}({{0}}, {dims}, {attrs['keepdims']}, out={{out}})"
 
     return template
@@ -368,8 +375,10 @@ def _mean_dense_loss(logits: Tensor, labels: Tensor, out: Out = None) -> Tensor:
 def _drawn(draw: Callable[..., Array]) -> Kernel:
     """The numbers that the numpy backend draws; bfloat16 from float32."""
 
-    def run(dtype: DType, **attrs: Any) -> Tensor:
+    def run(*like: Tensor, dtype: DType, **attrs: Any) -> Tensor:
         exact = DType.float32 if dtype is DType.bfloat16 else dtype
+        if like:
+            attrs["shape"] = tuple(like[0].shape)
         return torch.from_numpy(draw(dtype=exact, **attrs)).to(DTYPES[dtype])
 
     return kernel(run, writes_out=False)
@@ -391,6 +400,7 @@ TORCH = _TorchTable(
         ops.normal: _drawn(draw_normal),
         ops.truncated_normal: _drawn(draw_truncated_normal),
         ops.uniform: _drawn(draw_uniform),
+        ops.uniform_like: _drawn(draw_uniform),
         ops.add: function("add", 2),
         ops.sub: function("sub", 2),
         ops.mul: function("mul", 2),
@@ -414,7 +424,8 @@ TORCH = _TorchTable(
         ops.ones_like: kernel(torch.ones_like, writes_out=False),
         ops.reduce_sum: kernel(_reduce_sum, _reduction("sum")),
         ops.reduce_mean: kernel(_reduce_mean, _reduction("mean")),
-        ops.reduce_max: kernel(_reduce_max, _reduction("amax")),
+        ops.reduce_max: _extreme("amax"),
+        ops.reduce_min: _extreme("amin"),
         ops.argmax: kernel(_argmax, "argmax({0}, {@axis}, False, out={out})"),
         ops.size: kernel(_size, writes_out=False),
         ops.matmul: kernel(_matmul, _matmul_template),
@@ -447,15 +458,17 @@ TORCH = _TorchTable(
             _mean_dense_loss, "mean_dense_loss({0}, {1}, {out})"
         ),
         **torch_conv.KERNELS,
+        **torch_array.KERNELS,
     },
     {
         **torch_conv.NAMESPACE,
+        **torch_array.NAMESPACE,
         **{
             name: getattr(torch, name)
             for name in (
                 *("add", "sub", "mul", "div", "pow", "eq", "gt"),
                 *("neg", "exp", "log", "sqrt", "tanh", "sigmoid", "clamp_min"),
-                *("sum", "mean", "amax", "argmax", "mm", "addmm", "softmax", "log_softmax"),
+                *("sum", "mean", "amax", "amin", "argmax", "mm", "addmm", "softmax", "log_softmax"),
             )
         },
         "threshold_backward": aten.threshold_backward.grad_input,

@@ -4,6 +4,7 @@ Star imports are for once meant (F403): the files below export op rows and nothi
 """
 
 from tinyflow.ops import (
+    array,
     conv,
     elementwise,
     layout,
@@ -13,9 +14,12 @@ from tinyflow.ops import (
     pool,
     random,
     reduction,
+    select,
     state,
+    transformer,
 )
 from tinyflow.ops import fused as fused_
+from tinyflow.ops.array import *  # noqa: F403
 from tinyflow.ops.catalog import Catalog, catalog
 from tinyflow.ops.conv import *  # noqa: F403
 from tinyflow.ops.elementwise import *  # noqa: F403
@@ -28,9 +32,14 @@ from tinyflow.ops.pool import *  # noqa: F403
 from tinyflow.ops.random import *  # noqa: F403
 from tinyflow.ops.reduction import *  # noqa: F403
 from tinyflow.ops.rules import kernel_dtypes
+from tinyflow.ops.select import *  # noqa: F403
 from tinyflow.ops.state import *  # noqa: F403
+from tinyflow.ops.transformer import *  # noqa: F403
 
-OPS = catalog(state, random, elementwise, reduction, linalg, layout, nn, conv, pool, norm, fused_)
+OPS = catalog(
+    *(state, random, elementwise, select, reduction, linalg, layout, array),
+    *(nn, transformer, conv, pool, norm, fused_),
+)
 
 __all__ = ["OPS", "Catalog", "catalog", "kernel_dtypes"]
 __all__ += state.__all__
@@ -43,4 +52,7 @@ __all__ += nn.__all__
 __all__ += conv.__all__
 __all__ += pool.__all__
 __all__ += norm.__all__
+__all__ += select.__all__
+__all__ += array.__all__
+__all__ += transformer.__all__
 __all__ += fused_.__all__

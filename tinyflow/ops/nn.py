@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from tinyflow.errors import DTypeError, ShapeError
 from tinyflow.ir.op import Attribute, DTypes, Op, Shapes
-from tinyflow.ops.rules import FLOATING, Attrs, Family, normal_axes, same_shape, with_rank
+from tinyflow.ops.rules import FLOATING, Attrs, Family, axis_shape, with_rank
 from tinyflow.types import DType, show_shape, unify_dim, unify_shape
 
 __all__ = [
@@ -24,19 +24,11 @@ __all__ = [
 _AXIS = {"axis": Attribute("int", -1, "the axis along which the probabilities sum to 1")}
 
 
-def _axis_shape(attrs: Attrs, ins: Shapes, outs: Shapes) -> tuple[Shapes, Shapes]:
-    """One shape, which has the axis."""
-    ins, outs = same_shape(attrs, ins, outs)
-    if ins[0] is not None:
-        normal_axes((attrs["axis"],), len(ins[0]))
-    return ins, outs
-
-
 softmax = Op(
     "softmax",
     inputs=("x",),
     attributes=_AXIS,
-    shape=_axis_shape,
+    shape=axis_shape,
     dtype=FLOATING,
     doc="y = exp(x) / Σ exp(x), the sum over ``axis``.",
 )
@@ -45,7 +37,7 @@ log_softmax = Op(
     "log_softmax",
     inputs=("x",),
     attributes=_AXIS,
-    shape=_axis_shape,
+    shape=axis_shape,
     dtype=FLOATING,
     doc="y = x - ln Σ exp(x), the sum over ``axis``.",
 )
@@ -54,7 +46,7 @@ softmax_grad = Op(
     "softmax_grad",
     inputs=("dy", "y"),
     attributes=_AXIS,
-    shape=_axis_shape,
+    shape=axis_shape,
     dtype=FLOATING,
     doc="y = softmax(x)  =>  dx = y * (dy - Σ dy * y).",
 )
@@ -63,7 +55,7 @@ log_softmax_grad = Op(
     "log_softmax_grad",
     inputs=("dy", "y"),
     attributes=_AXIS,
-    shape=_axis_shape,
+    shape=axis_shape,
     dtype=FLOATING,
     doc="y = log_softmax(x)  =>  dx = dy - exp(y) * Σ dy.",
 )

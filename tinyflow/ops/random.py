@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from tinyflow.errors import DTypeError
 from tinyflow.ir.op import Attribute, DTypes, Op
-from tinyflow.ops.rules import Attrs, TargetShape, attribute_shape
+from tinyflow.ops.rules import Attrs, TargetShape, attribute_shape, same_shape
 from tinyflow.types import DType
 
-__all__ = ["normal", "truncated_normal", "uniform"]
+__all__ = ["normal", "truncated_normal", "uniform", "uniform_like"]
 
 
 def _drawn_dtype(attrs: Attrs, ins: DTypes, outs: DTypes) -> tuple[DTypes, DTypes]:
@@ -55,18 +55,31 @@ truncated_normal = Op(
     doc="y ~ N(mean, stdev²) given |y - mean| <= 2 stdev: what falls outside is drawn again.",
 )
 
+_UNIFORM = {
+    "low": Attribute("float", 0.0, "lower bound"),
+    "high": Attribute("float", 1.0, "upper bound, up to rounding"),
+    "dtype": _DTYPE,
+    "seed": _SEED,
+}
+
 uniform = Op(
     "uniform",
     inputs=(),
-    attributes={
-        "shape": _SHAPE,
-        "low": Attribute("float", 0.0, "lower bound"),
-        "high": Attribute("float", 1.0, "upper bound, up to rounding"),
-        "dtype": _DTYPE,
-        "seed": _SEED,
-    },
+    attributes={"shape": _SHAPE, **_UNIFORM},
     shape=attribute_shape,
     dtype=_drawn_dtype,
     random=True,
     doc="y ~ U[low, high), independent elements.",
+)
+
+uniform_like = Op(
+    "uniform_like",
+    inputs=("like",),
+    attributes=_UNIFORM,
+    shape=same_shape,
+    dtype=_drawn_dtype,
+    shape_only=frozenset({0}),
+    random=True,
+    doc="""y ~ U[low, high) in the shape of ``like``: for a dropout of what has no shape yet. The
+    forward and the backward pass read the one node, so they drop the same elements.""",
 )

@@ -10,7 +10,7 @@ from tinyflow.ir.op import Attribute, Op, Shapes
 from tinyflow.ops.rules import ANY, FLOATING, NUMBER, Attrs, Family, normal_axes, reduce_shape
 from tinyflow.types import DType, show_shape, unify_shape
 
-__all__ = ["argmax", "reduce_max", "reduce_mean", "reduce_sum", "size"]
+__all__ = ["argmax", "reduce_max", "reduce_mean", "reduce_min", "reduce_sum", "size"]
 
 _AXES = Attribute("ints", None, "axes to take away; None: all")
 _REDUCTION = {"reduction_indices": _AXES, "keepdims": Attribute("bool", False, "keep as size 1")}
@@ -35,10 +35,12 @@ reduce_mean = Op(
 
 
 def _max_shape(attrs: Attrs, ins: Shapes, outs: Shapes) -> tuple[Shapes, Shapes]:
-    """As every reduction, but nothing has no maximum."""
+    """As every reduction, but nothing has no maximum and no minimum."""
     (x,), outs = reduce_shape(attrs, ins, outs)
     if x is not None and any(x[i] == 0 for i in normal_axes(attrs["reduction_indices"], len(x))):
-        raise ShapeError("no maximum of no elements", got=show_shape(x), expected="sizes above 0")
+        raise ShapeError(
+            "no maximum, no minimum of no elements", got=show_shape(x), expected="sizes above 0"
+        )
     return (x,), outs
 
 
@@ -49,6 +51,16 @@ reduce_max = Op(
     shape=_max_shape,
     dtype=ANY,
     doc="y = max x over the axes, none of which may have size 0; nan if any is nan.",
+)
+
+
+reduce_min = Op(
+    "reduce_min",
+    inputs=("x",),
+    attributes=_REDUCTION,
+    shape=_max_shape,
+    dtype=ANY,
+    doc="y = min x over the axes, none of which may have size 0; nan if any is nan.",
 )
 
 

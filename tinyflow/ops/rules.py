@@ -19,23 +19,28 @@ from tinyflow.types import DType, Shape, promote, show_shape, unify_dim, unify_s
 __all__ = [
     "ANY",
     "COMPARISON",
+    "END",
     "FLOATING",
     "NUMBER",
     "Family",
     "TargetShape",
     "attribute_dtype",
     "attribute_shape",
+    "axis_shape",
     "broadcast_shape",
     "broadcast_shapes",
     "fill_size",
     "kernel_dtypes",
     "normal_axes",
+    "one_rank",
+    "picked",
     "reduce_shape",
     "same_shape",
     "with_rank",
 ]
 
 Attrs = Mapping[str, Any]
+END = 2**62  # an index beyond every end: a slice up to the end
 
 
 class TargetShape(Attribute):
@@ -65,6 +70,14 @@ def same_shape(attrs: Attrs, ins: Shapes, outs: Shapes) -> tuple[Shapes, Shapes]
     for other in (*ins, *outs):
         shape = unify_shape(shape, other)
     return (shape,) * len(ins), (shape,) * len(outs)
+
+
+def axis_shape(attrs: Attrs, ins: Shapes, outs: Shapes) -> tuple[Shapes, Shapes]:
+    """One shape, which has the ``axis`` of the attribute."""
+    ins, outs = same_shape(attrs, ins, outs)
+    if ins[0] is not None:
+        normal_axes((attrs["axis"],), len(ins[0]))
+    return ins, outs
 
 
 def attribute_shape(attrs: Attrs, ins: Shapes, outs: Shapes) -> tuple[Shapes, Shapes]:
@@ -162,6 +175,43 @@ def with_rank(shape: Shape, rank: int, what: str) -> tuple[int | None, ...]:
     if len(shape) != rank:
         raise ShapeError(f"{what} has the wrong rank", got=show_shape(shape), expected=rank)
     return shape
+
+
+def one_rank(*shapes: Shape) -> int | None:
+    """The rank of the first shape of which it is known; the others should have it too."""
+    return next((len(shape) for shape in shapes if shape is not None), None)
+
+
+def picked(shape: Sequence[int | None], attrs: Attrs) -> list[tuple[int, range | None]]:
+    """Each axis that a slice of an array of this ``shape`` cuts, and the indices that it takes.
+
+    None stands for indices that depend on an unknown size. Raises ShapeError for attributes
+    (``begin``, ``end``, ``axes``, ``strides``, ``exact``) that contradict each other or the shape.
+    """
+    begin, end = attrs["begin"], attrs["end"]
+    axes = range(len(begin)) if attrs["axes"] is None else attrs["axes"]
+    strides = (1,) * len(begin) if attrs["strides"] is None else attrs["strides"]
+    lengths = {len(begin), len(end), len(axes), len(strides)}
+    if len(lengths) > 1 or 0 in strides:
+        got = f"begin {begin}, end {end}, axes {tuple(axes)}, strides {strides}"
+        raise ShapeError("not a slice", got=got, expected="equally many of each, no stride 0")
+    normal_axes(axes, len(shape))
+    cuts = zip(begin, end, axes, strides)
+    exact = attrs["exact"]
+    return [
+        (a % len(shape), _indices(shape[a], first, last, by, exact)) for first, last, a, by in cuts
+    ]
+
+
+def _indices(size: int | None, first: int, last: int, stride: int, exact: bool) -> range | None:
+    """The indices that ``[first:last:stride]`` takes of ``size``; None if that is not known."""
+    if size is None:
+        return range(first, last, stride) if exact and 0 <= first <= last < END else None
+    start, stop = (end + size if end < 0 else end for end in (first, last))
+    if exact and not 0 <= start <= (size if last >= END else stop) <= size:
+        got, expected = f"{first} to {last}", f"a range within 0 to {size}"
+        raise ShapeError("the slice is out of range", got=got, expected=expected)
+    return range(size)[first:last:stride]
 
 
 def fill_size(shape: tuple[int | None, ...], count: int | None) -> tuple[int | None, ...]:

@@ -43,8 +43,9 @@ def specialise(graph: Graph) -> Graph:
 
     ``sum_like`` becomes a reduction and a reshape (or nothing), ``broadcast_like`` a reshape and a
     ``broadcast_to``, ``reshape_like`` a ``reshape``, ``cast_like`` a ``cast``, ``size`` a constant,
-    ``zeros_like`` and ``ones_like`` a fill; constants take their dtype; identities vanish where no
-    variable can change under them. What is not known yet stays as it is and runs by its own kernel.
+    ``zeros_like`` and ``ones_like`` a fill; a ``like`` that an attribute can replace becomes one;
+    constants take their dtype; identities vanish where no variable can change under them. What
+    is not known yet stays as it is and runs by its own kernel.
     """
     shapes, dtypes = graph.fact(SHAPES), graph.fact(DTYPES)
 
@@ -52,9 +53,9 @@ def specialise(graph: Graph) -> Graph:
         site = _Site(node, inputs, shapes, dtypes)
         concrete = _RULES.get(node.op.name)
         value = concrete(site) if concrete else None
-        if value is not None:
-            return (value,)
-        return _with_casts(site)
+        if value is None:
+            return _with_casts(site)
+        return value if isinstance(value, tuple) else (value,)
 
     return rewrite(graph, rule)[0]
 
@@ -158,11 +159,41 @@ def _identity(site: _Site) -> Value | None:
     return None if source.op.name == "variable" else site.inputs[0]
 
 
-_RULES: dict[str, Callable[[_Site], Value | None]] = {
+def _uniform_like(site: _Site) -> Value | None:
+    if not is_static(site.out_shape):
+        return None
+    value: Value = ops.uniform(name=site.node.name, shape=site.out_shape, **site.node.attrs)
+    return value
+
+
+def _shape_attribute(site: _Site) -> Value | None:
+    """The last input told the shape of the result; now the attribute does."""
+    if len(site.inputs) < len(site.node.op.inputs) or not is_static(site.out_shape):
+        return None
+    attrs = {**site.node.attrs, "shape": site.out_shape}
+    value: Value = site.node.op(*site.inputs[:-1], name=site.node.name, **attrs)
+    return value
+
+
+def _split_like(site: _Site) -> tuple[Value, ...] | None:
+    shapes, axis = [site.shapes[value] for value in site.node.outputs], site.node.attrs["axis"]
+    if not all(map(is_static, shapes)):
+        return None
+    sizes = [shape[axis] for shape in shapes if shape is not None]
+    return ops.split.node(site.inputs[:1], {"sizes": sizes, "axis": axis}).outputs
+
+
+_RULES: dict[str, Callable[[_Site], Value | tuple[Value, ...] | None]] = {
     "constant": _constant,
     "sum_like": _sum_like,
     "broadcast_like": _broadcast_like,
     "reshape_like": _reshape_like,
+    "expand_dims": _reshape_like,
+    "squeeze": _reshape_like,
+    "split_like": _split_like,
+    "slice_grad": _shape_attribute,
+    "gather_grad": _shape_attribute,
+    "uniform_like": _uniform_like,
     "cast": _cast,
     "cast_like": _cast,
     "zeros_like": _fill(ops.zeros),
