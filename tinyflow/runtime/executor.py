@@ -141,7 +141,7 @@ class _Emitter:
     def _precompute(self, step: Instruction, kernel: Kernel) -> None:
         try:
             result = kernel.run(*(self.static[index] for index in step.inputs), **step.attrs)
-        except (ValueError, RuntimeError, MemoryError) as error:
+        except (ValueError, TypeError, RuntimeError, MemoryError) as error:
             register = self.program.registers[step.outputs[0]]
             raise failure(error, step.node, register.size_bytes) from error
         results = result if len(step.outputs) > 1 else (result,)
@@ -243,7 +243,7 @@ def _arena(program: Program, kernels: KernelTable) -> Array:
     """The block of memory for all buffers; raises RunError naming the largest if there is none."""
     try:
         return kernels.arena(program.arena_bytes)
-    except (ValueError, RuntimeError, MemoryError) as error:
+    except (ValueError, TypeError, RuntimeError, MemoryError) as error:
         buffers = [r for r in program.registers if r.offset_bytes is not None]
         largest = max(buffers, key=lambda register: register.size_bytes)
         raise failure(error, largest.node, program.arena_bytes) from error

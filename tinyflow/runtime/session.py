@@ -166,7 +166,7 @@ class Session:
     def _allocate(self, register: Register) -> Any:
         try:
             return self.kernels.empty(register.shape, register.dtype)
-        except (ValueError, RuntimeError, MemoryError) as error:
+        except (ValueError, TypeError, RuntimeError, MemoryError) as error:
             raise failure(error, register.node, register.size_bytes) from error
 
     def _prepare(
@@ -279,7 +279,8 @@ class Session:
 
     def clone(self) -> Session:
         """Another session in the same state: whatever runs there leaves this one as it is."""
-        other = Session(self.config, pipeline=self.pipeline)
+        other = Session(self.config)
+        other.pipeline = self.pipeline  # with the passes of the options in it
         other.resume(self.checkpoint())
         return other
 
@@ -365,8 +366,12 @@ def _checked_feeds(fed: Sequence[Value], given: Sequence[Any]) -> list[Array]:
 
 def _feed(value: Value, given: Any) -> Array:
     """Check one feed against its placeholder and convert it within its kind."""
-    array = given if isinstance(given, np.ndarray) else np.asarray(given)
     node = value.node
+    try:
+        array = np.asarray(given)  # of a subclass, too: np.matrix multiplies otherwise
+    except (ValueError, TypeError, RuntimeError) as error:
+        what = f"not something numpy makes an array of: {error}"
+        raise FeedError(what, node=node, got=type(given).__name__) from None
     declared = node.attrs.get("dtype") if node.op.name == "placeholder" else None
     have = _DTYPES.get(array.dtype)
     if have is not declared and declared is not None:
