@@ -1,16 +1,22 @@
 """Compile a loop nest and call it: llvmlite, else a C compiler, else not at all. Layer: backends.
 
-A kernel is known by the text of its source: each text is compiled once per process.
+A kernel is known by its source, which names no size: each is compiled once, for all shapes.
 """
 
 from __future__ import annotations
 
 import ctypes
+import shutil
+import subprocess
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
+from tinyflow.backends.kernel_cache import digest, find, keep
+from tinyflow.codegen.c import C_FLAGS, c_source
 from tinyflow.codegen.llvm import llvm_source
 from tinyflow.codegen.nest import Nest
 
@@ -19,7 +25,7 @@ try:
 except ImportError:  # the extra [fuse] is not installed
     llvm = None
 
-__all__ = ["LADDER", "NativeKernel", "compile_nest"]
+__all__ = ["LADDER", "NativeKernel", "c_kernel", "compile_nest", "llvm_kernel"]
 
 Function = Callable[..., None]
 
@@ -41,11 +47,7 @@ class NativeKernel:
 
 def compile_nest(nest: Nest, rows: int, columns: int) -> NativeKernel | None:
     """The kernel by the first rung of the ladder that is there; None if there is none."""
-    for rung in LADDER:
-        kernel = rung(nest, rows, columns)
-        if kernel is not None:
-            return kernel
-    return None
+    return next((made for rung in LADDER if (made := rung(nest, rows, columns))), None)
 
 
 def llvm_kernel(nest: Nest, rows: int, columns: int) -> NativeKernel | None:
@@ -57,21 +59,36 @@ def llvm_kernel(nest: Nest, rows: int, columns: int) -> NativeKernel | None:
     return NativeKernel("LLVM", source, nest, partial(function, rows, columns))
 
 
-@cache
-def _load_object(source: str, arrays: int) -> Function:
-    """Load machine code into this process, for good."""
-    target = _machine()
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target)
-    engine.add_object_file(llvm.ObjectFileRef.from_data(_compile(source)))
-    engine.finalize_object()
-    function: Function = _prototype(arrays)(engine.get_function_address("kernel"))
-    function.engine = engine  # type: ignore[attr-defined]  # it owns the code
-    return function
+def c_kernel(nest: Nest, rows: int, columns: int) -> NativeKernel | None:
+    """The kernel compiled by the C compiler of this machine; None if there is none."""
+    source = c_source(nest)
+    function = _load_library(source, len(nest.inputs) + len(nest.outputs))
+    return function and NativeKernel("C", source, nest, partial(function, rows, columns))
 
 
 def _prototype(arrays: int) -> Any:
     sizes = (ctypes.c_int64, ctypes.c_int64)
     return ctypes.CFUNCTYPE(None, *sizes, *(ctypes.c_void_p for _ in range(arrays)))
+
+
+# --- llvmlite ----------------------------------------------------------------------------------
+
+
+@cache
+def _load_object(source: str, arrays: int) -> Function:
+    """Load machine code into this process, for good."""
+    cpu, features = llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+    name = digest(source, "llvm", str(llvm.llvm_version_info), cpu, features)
+    code = find(name)
+    if code is None:
+        code = _compile_object(source)
+        keep(name, code)
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _machine())
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    function: Function = _prototype(arrays)(engine.get_function_address("kernel"))
+    function.engine = engine  # type: ignore[attr-defined]  # it owns the code
+    return function
 
 
 @cache
@@ -83,9 +100,10 @@ def _machine() -> llvm.TargetMachine:
     return target.create_target_machine(cpu=llvm.get_host_cpu_name(), features=features, opt=3)
 
 
-def _compile(source: str) -> bytes:
+def _compile_object(source: str) -> bytes:
     """Machine code for this processor, as an object file."""
-    module, machine = llvm.parse_assembly(source), _machine()
+    machine = _machine()
+    module = llvm.parse_assembly(source)
     module.triple, module.data_layout = machine.triple, str(machine.target_data)
     options = llvm.create_pipeline_tuning_options(speed_level=3)
     options.loop_vectorization = True
@@ -95,4 +113,46 @@ def _compile(source: str) -> bytes:
     return code
 
 
-LADDER = (llvm_kernel,)
+# --- C -----------------------------------------------------------------------------------------
+
+
+@cache
+def _load_library(source: str, arrays: int) -> Function | None:
+    """Load a shared library into this process; None without a compiler that can make one."""
+    compiler = _compiler()
+    if compiler is None:
+        return None
+    path, identity = compiler
+    name = digest(source, path, identity, *C_FLAGS)
+    with tempfile.TemporaryDirectory() as folder:  # private; a library loads from a file only
+        library = Path(folder, "kernel.so")
+        code = find(name)
+        if code is not None:
+            library.write_bytes(code)
+        elif _compile_library(path, source, library):
+            keep(name, library.read_bytes())
+        else:
+            return None
+        address = ctypes.cast(ctypes.CDLL(str(library)).kernel, ctypes.c_void_p).value
+    function: Function = _prototype(arrays)(address)
+    return function
+
+
+@cache
+def _compiler() -> tuple[str, str] | None:
+    """Path of the C compiler, and what it says of itself and of this processor."""
+    path = next((found for name in ("cc", "gcc", "clang") if (found := shutil.which(name))), None)
+    if path is None:
+        return None
+    ask = [path, "-march=native", "-dM", "-E", "-x", "c", "/dev/null"]
+    answer = subprocess.run(ask, capture_output=True, text=True, check=False)
+    return None if answer.returncode else (path, answer.stdout)
+
+
+def _compile_library(compiler: str, source: str, library: Path) -> bool:
+    command = [compiler, *C_FLAGS, "-x", "c", "-", "-o", str(library), "-lm"]
+    done = subprocess.run(command, input=source, text=True, capture_output=True, check=False)
+    return done.returncode == 0
+
+
+LADDER = (llvm_kernel, c_kernel)

@@ -84,7 +84,10 @@ p = {
     )
 }
 q = {_polynomial("u", 1.0, 0.46252517935545, 0.023763193090818, 0.00022810099043376)}
-x if abs(x) < 0.0004 else minimum(maximum(c * p / q, -1), 1)
+y = c * p / q
+y = -1 if y < -1 else y
+y = 1 if y > 1 else y
+x if abs(x) < 0.0004 else y
 """
 
 _SIGMOID = """

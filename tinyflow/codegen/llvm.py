@@ -205,19 +205,13 @@ class _Kernel(_Writer):
                 f"  %{array.name} = alloca [{size} x {_TYPES[array.dtype]}], align 64"
             )
         self._statements(nest.once, {})
-        for array in nest.scratch:
-            if array.dtype is DType.float64 and array.name in self._summed():
-                zero = Scalar("const", (), DType.float64, Level.SCALAR, "0", 0.0)
-                self._column_loop(ColumnLoop((Store(array, zero),)), {})
+        for array in nest.sums:
+            zero = Scalar("const", (), DType.float64, Level.SCALAR, "0", 0.0)
+            self._column_loop(ColumnLoop((Store(array, zero),)), {})
         self._row_loop()
         self._items(nest.end, {})
         self.lines += ["  ret void", "}"]
         return "\n".join([*self.lines, *self.metadata])
-
-    def _summed(self) -> set[str]:
-        loops = [item for item in self.nest.row if isinstance(item, ColumnLoop)]
-        stores = [s for loop in loops for s in loop.statements if isinstance(s, Store)]
-        return {store.array.name for store in stores if store.add}
 
     def _row_loop(self) -> None:
         totals, head = self.nest.totals, self.block

@@ -71,6 +71,13 @@ class Nest:
     results: tuple[Scalar, ...]
     short: bool
 
+    @property
+    def sums(self) -> tuple[Array, ...]:
+        """The scratch rows in which column sums gather: they start at 0."""
+        loops = [item for item in self.row if isinstance(item, ColumnLoop)]
+        stores = [s for loop in loops for s in loop.statements if isinstance(s, Store) and s.add]
+        return tuple(dict.fromkeys(store.array for store in stores))
+
     def __str__(self) -> str:
         return "\n".join(_lines(self)) + "\n"
 
