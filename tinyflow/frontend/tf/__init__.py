@@ -3,6 +3,8 @@
 from tinyflow.frontend.tf import layers, nn, train
 from tinyflow.frontend.tf.api import *  # noqa: F403
 from tinyflow.frontend.tf.api import __all__ as _api
+from tinyflow.frontend.tf.array import *  # noqa: F403
+from tinyflow.frontend.tf.array import __all__ as _array
 from tinyflow.frontend.tf.clip import clip_by_global_norm, global_norm
 from tinyflow.frontend.tf.context import *  # noqa: F403
 from tinyflow.frontend.tf.context import __all__ as _context
@@ -26,5 +28,6 @@ __all__ = ["Graph", "InteractiveSession", "Session", "Tensor", "Variable", "laye
 __all__ += ["clip_by_global_norm", "global_norm", "reset_default_graph", "set_random_seed"]
 __all__ += ["bfloat16", "bool", "float16", "float32", "float64", "int32", "int64"]
 __all__ += _api
+__all__ += _array
 __all__ += _context
 __all__ += _initializers

@@ -10,7 +10,7 @@ import numpy as np
 from tinyflow import ops
 from tinyflow.errors import GraphError
 from tinyflow.frontend.tf.scope import current_scope
-from tinyflow.frontend.tf.tensor import Like, Tensor, Variable, apply, unwrap, wrap
+from tinyflow.frontend.tf.tensor import Like, Tensor, Variable, apply, product_of, unwrap, wrap
 from tinyflow.ir import Graph, Node, Op, Value
 from tinyflow.passes import KNOWN_SHAPES, SHAPES, infer
 from tinyflow.passes.gradient import gradient as reference_gradient
@@ -22,9 +22,9 @@ __all__ = [
     "gradients", "greater", "group", "identity", "infer_variable_shapes",
     "initialize_all_variables", "log", "matmul", "mul", "multiply", "negative", "no_op", "normal",
     "ones", "ones_like", "placeholder", "pow", "random_normal", "random_uniform", "reduce_max",
-    "reduce_mean", "reduce_sum", "reshape", "sigmoid", "sqrt", "square", "stop_gradient", "sub",
-    "subtract", "tanh", "trainable_variables", "transpose", "truncated_normal", "uniform",
-    "variables_initializer", "zeros", "zeros_like",
+    "reduce_mean", "reduce_min", "reduce_sum", "reshape", "sigmoid", "sqrt", "square",
+    "stop_gradient", "sub", "subtract", "tanh", "trainable_variables", "transpose",
+    "truncated_normal", "uniform", "variables_initializer", "zeros", "zeros_like",
 ]  # fmt: skip
 
 _OLD_NAMES = {"float": DType.float32, "double": DType.float64, "int": DType.int32}
@@ -214,8 +214,13 @@ def matmul(
     transpose_b: bool = False,
     name: str | None = None,
 ) -> Tensor:
-    """Matrix product (n, k) x (k, m) -> (n, m), of transposed operands if asked."""
-    return apply(ops.matmul, a, b, transpose_a=transpose_a, transpose_b=transpose_b, name=name)
+    """Matrix product (n, k) x (k, m) -> (n, m), of transposed operands if asked.
+
+    Factors of higher rank are rows of matrices: (..., n, k) x (..., k, m) -> (..., n, m). Their
+    rank must be known here; ``tf.batch_matmul`` is for those that are not.
+    """
+    op = product_of(a, b)
+    return apply(op, a, b, transpose_a=transpose_a, transpose_b=transpose_b, name=name)
 
 
 def _reduce(
@@ -263,6 +268,18 @@ def reduce_max(
 ) -> Tensor:
     """Maximum over the axes (all by default)."""
     return _reduce(ops.reduce_max, x, axis, keepdims, name, reduction_indices, keep_dims)
+
+
+def reduce_min(
+    x: Like,
+    axis: Any = None,
+    keepdims: bool = False,
+    name: str | None = None,
+    reduction_indices: Any = None,
+    keep_dims: bool | None = None,
+) -> Tensor:
+    """Minimum over the axes (all by default)."""
+    return _reduce(ops.reduce_min, x, axis, keepdims, name, reduction_indices, keep_dims)
 
 
 def argmax(x: Like, axis: int = 0, name: str | None = None) -> Tensor:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from tinyflow import ops
 from tinyflow.frontend.tf.scope import current_scope
 from tinyflow.frontend.tf.tensor import Like, Tensor, Variable, apply
+from tinyflow.frontend.tf.transformer import *  # noqa: F403
+from tinyflow.frontend.tf.transformer import __all__ as _transformer
 
 __all__ = [
     "bias_add",
@@ -18,6 +20,7 @@ __all__ = [
     "softmax_cross_entropy_with_logits",
     "tanh",
 ]
+__all__ += _transformer
 
 
 def linear(

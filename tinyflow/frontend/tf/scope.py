@@ -8,6 +8,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from tinyflow.ir import Node, Value
+from tinyflow.types import Shape
 
 __all__ = ["Scope", "current_scope", "reset_default_graph", "set_random_seed"]
 
@@ -23,6 +24,7 @@ class Scope:
     versions: dict[Node, int] = field(default_factory=dict)  # all variables, in creation order
     initialisers: list[Value] = field(default_factory=list)
     untrained: set[Node] = field(default_factory=set)  # optimiser slots, counters
+    shapes: dict[Value, Shape] = field(default_factory=dict)  # of nodes that were asked for theirs
     random_nodes: int = 0
     seed: int = 0  # of sessions that are given none
     prefix: str = ""  # of names: tf.name_scope, tf.variable_scope

@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 
 from tinyflow import ops
-from tinyflow.errors import GraphError, RunError
+from tinyflow.errors import GraphError, RunError, TinyflowError
+from tinyflow.frontend.tf.index import indexed
 from tinyflow.frontend.tf.scope import current_scope
 from tinyflow.ir import Graph, Node, Op, Value, as_value
 from tinyflow.passes import DTYPES, SHAPES, infer
 from tinyflow.types import DType, Shape, as_dtype, as_shape, show_shape
 
-__all__ = ["Like", "Tensor", "Variable", "apply", "unwrap", "wrap"]
+__all__ = ["Like", "Tensor", "Variable", "apply"]
+__all__ += ["forward_shape", "product_of", "unwrap", "wrap"]
 
 
 class Tensor:
@@ -103,7 +105,25 @@ class Tensor:
         return apply(ops.neg, self)
 
     def __matmul__(self, other: Like) -> Tensor:
-        return apply(ops.matmul, self, other)
+        return apply(product_of(self, other), self, other)
+
+    def __abs__(self) -> Tensor:
+        return apply(ops.abs, self)
+
+    def __lt__(self, other: Like) -> Tensor:
+        return apply(ops.less, self, other)
+
+    def __le__(self, other: Like) -> Tensor:
+        return apply(ops.less_equal, self, other)
+
+    def __gt__(self, other: Like) -> Tensor:
+        return apply(ops.greater, self, other)
+
+    def __ge__(self, other: Like) -> Tensor:
+        return apply(ops.greater_equal, self, other)
+
+    def __getitem__(self, key: object) -> Tensor:
+        return Tensor(indexed(self.value, key))
 
     __array_priority__ = 100  # numpy_array * tensor calls the tensor's operator
     __array_ufunc__ = None
@@ -204,6 +224,34 @@ def _new_variable(name: str, shape: Shape, dtype: DType, trainable: bool) -> Val
     if not trainable:
         scope.untrained.add(value.node)
     return value
+
+
+def forward_shape(value: Value) -> Shape:
+    """What is known of a shape from what lies before it; None for nothing.
+
+    Each node is looked at once per scope, so asking at every node of a deep graph is cheap.
+    """
+    known, pending = current_scope().shapes, [value.node]
+    while pending:
+        node = pending[-1]
+        missing = [source.node for source in node.inputs if source not in known]
+        pending += missing
+        if missing:
+            continue
+        pending.pop()
+        unknown: tuple[Shape, ...] = (None,) * len(node.outputs)
+        try:
+            shapes = node.op.shape(node.attrs, [known[v] for v in node.inputs], unknown)[1]
+        except TinyflowError:  # a contradiction, which is reported when the graph is run
+            shapes = unknown
+        known.update(zip(node.outputs, shapes))
+    return known[value]
+
+
+def product_of(a: Like, b: Like) -> Op:
+    """batch_matmul if a factor is known to have more than two axes, else matmul."""
+    ranks = (len(forward_shape(unwrap(factor)) or ()) for factor in (a, b))
+    return ops.batch_matmul if max(ranks) > 2 else ops.matmul
 
 
 def unwrap(like: Like | Value) -> Value:

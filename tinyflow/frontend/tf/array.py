@@ -1,0 +1,199 @@
+"""``tf.`` functions that compare, choose, join, cut and pick. Layer: frontend."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tinyflow import ops
+from tinyflow.errors import GraphError
+from tinyflow.frontend.tf.scope import current_scope
+from tinyflow.frontend.tf.tensor import Like, Tensor, apply, forward_shape, unwrap
+from tinyflow.ops.rules import END
+from tinyflow.types import DType
+
+__all__ = [
+    "abs", "batch_matmul", "clip_by_value", "concat", "cumsum", "erf", "expand_dims", "gather",
+    "greater_equal", "less", "less_equal", "logical_and", "logical_not", "logical_or", "maximum",
+    "minimum", "not_equal", "one_hot", "rsqrt", "slice", "split", "squeeze", "stack", "where",
+]  # fmt: skip
+
+
+def maximum(x: Like, y: Like, name: str | None = None) -> Tensor:
+    """The larger of x and y elementwise."""
+    return apply(ops.maximum, x, y, name=name)
+
+
+def minimum(x: Like, y: Like, name: str | None = None) -> Tensor:
+    """The smaller of x and y elementwise."""
+    return apply(ops.minimum, x, y, name=name)
+
+
+def abs(x: Like, name: str | None = None) -> Tensor:
+    """|x| elementwise."""
+    return apply(ops.abs, x, name=name)
+
+
+def erf(x: Like, name: str | None = None) -> Tensor:
+    """The error function elementwise."""
+    return apply(ops.erf, x, name=name)
+
+
+def rsqrt(x: Like, name: str | None = None) -> Tensor:
+    """1 / sqrt(x) elementwise."""
+    return apply(ops.rsqrt, x, name=name)
+
+
+def less(x: Like, y: Like, name: str | None = None) -> Tensor:
+    """x < y elementwise, as bool."""
+    return apply(ops.less, x, y, name=name)
+
+
+def less_equal(x: Like, y: Like, name: str | None = None) -> Tensor:
+    """x <= y elementwise, as bool."""
+    return apply(ops.less_equal, x, y, name=name)
+
+
+def greater_equal(x: Like, y: Like, name: str | None = None) -> Tensor:
+    """x >= y elementwise, as bool."""
+    return apply(ops.greater_equal, x, y, name=name)
+
+
+def not_equal(x: Like, y: Like, name: str | None = None) -> Tensor:
+    """x != y elementwise, as bool."""
+    return apply(ops.not_equal, x, y, name=name)
+
+
+def logical_and(x: Like, y: Like, name: str | None = None) -> Tensor:
+    """True where both are not 0."""
+    return apply(ops.minimum, _truth(x), _truth(y), name=name)
+
+
+def logical_or(x: Like, y: Like, name: str | None = None) -> Tensor:
+    """True where one is not 0."""
+    return apply(ops.maximum, _truth(x), _truth(y), name=name)
+
+
+def logical_not(x: Like, name: str | None = None) -> Tensor:
+    """True where x is 0 or False."""
+    return apply(ops.equal, _truth(x), False, name=name)
+
+
+def _truth(x: Like) -> Tensor:
+    return apply(ops.cast, x, dtype=DType.bool)
+
+
+def where(
+    condition: Like, x: Like | None = None, y: Like | None = None, name: str | None = None
+) -> Tensor:
+    """x where the condition is True, else y; all broadcast as in numpy.
+
+    Except that a condition of rank 1 chooses among the rows of an x of higher rank, as in
+    TensorFlow 1.
+    """
+    if x is None or y is None:
+        fix = "Multiply by tf.cast(condition, tf.float32), or run the condition and use numpy."
+        raise GraphError("where without x and y has no fixed shape", expected="x and y", fix=fix)
+    ranks = [len(forward_shape(unwrap(value)) or ()) for value in (condition, x, y)]
+    for _ in range(max(ranks) - 1 if ranks[0] == 1 else 0):
+        condition = expand_dims(condition, -1)
+    return apply(ops.where, condition, x, y, name=name)
+
+
+def clip_by_value(
+    t: Like, clip_value_min: Like, clip_value_max: Like, name: str | None = None
+) -> Tensor:
+    """t, raised to the minimum and lowered to the maximum."""
+    low = apply(ops.maximum, t, clip_value_min)
+    return apply(ops.minimum, low, clip_value_max, name=name)
+
+
+def batch_matmul(
+    x: Like, y: Like, adj_x: bool = False, adj_y: bool = False, name: str | None = None
+) -> Tensor:
+    """Matrix products (..., n, k) x (..., k, m) -> (..., n, m), of transposed operands if asked."""
+    return apply(ops.batch_matmul, x, y, transpose_a=adj_x, transpose_b=adj_y, name=name)
+
+
+def concat(values: Sequence[Like], axis: int, name: str | None = None) -> Tensor:
+    """The values one after the other along ``axis``. Raises GraphError if there is none."""
+    return apply(ops.concat, *values, axis=axis, name=name)
+
+
+def stack(values: Sequence[Like], axis: int = 0, name: str | None = None) -> Tensor:
+    """The values, all of one shape, side by side along a new ``axis``."""
+    return concat([expand_dims(value, axis) for value in values], axis, name)
+
+
+def split(
+    value: Like, num_or_size_splits: int | Sequence[int], axis: int = 0, name: str | None = None
+) -> list[Tensor]:
+    """Parts of ``value`` along ``axis``: so many equal ones, or ones of these sizes."""
+    given, scope = num_or_size_splits, current_scope()
+    attrs = {"num" if isinstance(given, int | np.integer) else "sizes": given, "axis": axis}
+    name = name and scope.unique_name(name)
+    node = ops.split.node((unwrap(value),), attrs, name=name, after=scope.waits)
+    if not node.outputs:
+        raise GraphError("nothing to split into", node=node, got=given, expected="a part or more")
+    return [Tensor(part) for part in node.outputs]
+
+
+def slice(
+    input_: Like, begin: Sequence[int], size: Sequence[int], name: str | None = None
+) -> Tensor:
+    """``size`` elements from ``begin`` on, along the first axes; size -1: all that follow.
+
+    Raises GraphError for a negative begin or size, ShapeError for a range beyond the end.
+    """
+    if len(begin) != len(size) or min((*begin, 0)) < 0 or min((*size, 0)) < -1:
+        expected = "one size per begin, neither negative (a size of -1: the rest)"
+        raise GraphError("not a slice", got=f"{tuple(begin)}, {tuple(size)}", expected=expected)
+    end = [END if count == -1 else first + count for first, count in zip(begin, size)]
+    return apply(ops.slice, input_, begin=begin, end=end, exact=True, name=name)
+
+
+def gather(params: Like, indices: Like, axis: int = 0, name: str | None = None) -> Tensor:
+    """The parts of ``params`` along ``axis`` whose numbers stand in ``indices``."""
+    return apply(ops.gather, params, indices, axis=axis, name=name)
+
+
+def cumsum(
+    x: Like,
+    axis: int = 0,
+    exclusive: bool = False,
+    reverse: bool = False,
+    name: str | None = None,
+) -> Tensor:
+    """Running sums along ``axis``: exclusive, without the element itself; reverse, from the end."""
+    return apply(ops.cumsum, x, axis=axis, exclusive=exclusive, reverse=reverse, name=name)
+
+
+def expand_dims(
+    input: Like, axis: int | None = None, name: str | None = None, dim: int | None = None
+) -> Tensor:
+    """x with one more axis of size 1; ``dim`` is the old name of ``axis``."""
+    place = dim if axis is None else axis
+    return apply(ops.expand_dims, input, axis=place, name=name)
+
+
+def squeeze(
+    input: Like, axis: Any = None, name: str | None = None, squeeze_dims: Any = None
+) -> Tensor:
+    """x without its axes of size 1 (all by default); ``squeeze_dims`` is the old name."""
+    return apply(ops.squeeze, input, axes=squeeze_dims if axis is None else axis, name=name)
+
+
+def one_hot(
+    indices: Like,
+    depth: int,
+    on_value: float = 1,
+    off_value: float = 0,
+    dtype: DType | str = DType.float32,
+    name: str | None = None,
+) -> Tensor:
+    """(...) -> (..., depth): ``on_value`` where the last index is the number in ``indices``."""
+    here = apply(ops.equal, expand_dims(indices, -1), np.arange(depth, dtype=np.int32))
+    on, off = (Tensor(ops.constant(value, dtype=dtype)) for value in (on_value, off_value))
+    return apply(ops.where, here, on, off, name=name)
