@@ -10,7 +10,12 @@ import tinyflow as tf
 
 torch.set_num_threads(1)  # these matrices are too small to share among threads
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-WANTED = {"mnist_softmax": 0.88, "mnist_softmax_minimum": 0.88, "mnist_mlp": 0.93}
+WANTED = {
+    "mnist_softmax": 0.88,
+    "mnist_softmax_minimum": 0.88,
+    "mnist_mlp": 0.93,
+    "mnist_lenet": 0.965,
+}
 
 
 @pytest.mark.parametrize("name", WANTED)

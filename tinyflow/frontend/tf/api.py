@@ -402,7 +402,7 @@ def _list(tensors: Tensor | Sequence[Tensor]) -> list[Tensor]:
 def infer_variable_shapes(
     net: Tensor | Sequence[Tensor], feed_dict: Mapping[Tensor, Any]
 ) -> Iterator[tuple[Variable, str, tuple[int, ...]]]:
-    """Infer the shape of every variable below ``net`` from the shapes of the feeds.
+    """Infer the shape of every trainable variable below ``net`` from the shapes of the feeds.
 
     ``feed_dict`` maps placeholders to shapes (or arrays). Yields (variable, name, shape). Raises
     GraphError for a variable whose shape does not follow from them.
@@ -412,8 +412,9 @@ def infer_variable_shapes(
     present = set(graph.nodes)
     facts = {value: shape for value, shape in known.items() if value.node in present}
     shapes = infer(graph.with_fact(KNOWN_SHAPES, facts)).fact(SHAPES)
+    untrained = current_scope().untrained  # these start from an initialiser
     for node in graph.nodes:
-        if node.op.name == "variable":
+        if node.op.name == "variable" and node not in untrained:
             yield Variable.of(node), node.name or "", _complete(node, shapes[Value(node)])
 
 

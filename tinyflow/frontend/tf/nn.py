@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from tinyflow import ops
+from tinyflow.frontend.tf.conv import avg_pool, bias_add, conv2d, flatten_layer, max_pool, pad
+from tinyflow.frontend.tf.norm import batch_norm, batch_normalization, inference
 from tinyflow.frontend.tf.scope import current_scope
 from tinyflow.frontend.tf.tensor import Like, Tensor, Variable, apply
 from tinyflow.frontend.tf.transformer import *  # noqa: F403
 from tinyflow.frontend.tf.transformer import __all__ as _transformer
 
 __all__ = [
+    "avg_pool",
+    "batch_norm",
+    "batch_normalization",
     "bias_add",
+    "conv2d",
+    "flatten_layer",
+    "inference",
     "linear",
     "log_softmax",
+    "max_pool",
     "mean_softmax_cross_entropy_with_logits",
     "mean_sparse_softmax_cross_entropy_with_logits",
+    "pad",
     "relu",
     "sigmoid",
     "softmax",
@@ -43,11 +53,6 @@ def linear(
         bias = Variable.implicit(f"{name}_bias", (num_hidden,))
     inputs = (x, weight) if bias is None else (x, weight, bias)
     return apply(ops.linear, *inputs, name=name)
-
-
-def bias_add(x: Like, bias: Like, name: str | None = None) -> Tensor:
-    """x (..., c) + bias (c,)."""
-    return apply(ops.add, x, bias, name=name)
 
 
 def relu(x: Like, name: str | None = None) -> Tensor:

@@ -69,6 +69,7 @@ class Optimizer:
         if not pairs:
             raise GradientError("no gradient to apply", expected="pairs (gradient, variable)")
         writes = self.updates([variable for _, variable in pairs], [slope for slope, _ in pairs])
+        writes += _updates([slope for slope, _ in pairs])
         if global_step is not None:
             writes.append(assign_add(global_step, 1))
         return group(*writes, name=name)
@@ -82,6 +83,13 @@ class Optimizer:
         with current_scope().changed(waits=()):  # initialising waits for nothing
             first = ones_like(variable) * start if start else zeros_like(variable)
             return Variable(first, f"{variable.name}_{name}", trainable=False)
+
+
+def _updates(slopes: Sequence[Tensor]) -> list[Tensor]:
+    """What else a step along these gradients writes: moving averages of batch normalisation."""
+    nodes = Graph(tuple(slope.value for slope in slopes)).nodes
+    updates = current_scope().updates
+    return [Tensor(write) for node in nodes for write in updates.get(node, ())]
 
 
 def _trainable(loss: Tensor) -> list[Variable]:

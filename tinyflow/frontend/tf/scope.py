@@ -25,6 +25,7 @@ class Scope:
     initialisers: list[Value] = field(default_factory=list)
     untrained: set[Node] = field(default_factory=set)  # optimiser slots, counters
     shapes: dict[Value, Shape] = field(default_factory=dict)  # of nodes that were asked for theirs
+    updates: dict[Node, list[Value]] = field(default_factory=dict)  # run by a step through the node
     random_nodes: int = 0
     seed: int = 0  # of sessions that are given none
     prefix: str = ""  # of names: tf.name_scope, tf.variable_scope

@@ -1,0 +1,239 @@
+"""``tf.nn``: layers on images. Layer: frontend.
+
+Two dialects meet here. TinyFlow's ``conv2d(x, num_filter=20, ksize=[1, 5, 5, 1])`` makes its own
+variables, images are NCHW, and SAME pads (k - 1) // 2 on every side. TensorFlow's
+``conv2d(x, filter, strides, padding)`` is given a filter (h, w, in, out), images are NHWC, and SAME
+pads just enough for ceil(size / stride) results, the odd one at the end. What comes after takes its
+layout from the convolution it reads, if ``data_format`` does not say: NCHW with TinyFlow's SAME and
+means that count the padding, or NHWC with TensorFlow's. All ops are NCHW; transposes go between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tinyflow import ops
+from tinyflow.errors import GraphError
+from tinyflow.frontend.tf.scope import current_scope
+from tinyflow.frontend.tf.tensor import Like, Tensor, Variable, apply, unwrap
+from tinyflow.ir import Value
+from tinyflow.ir.node import user_line
+
+__all__ = [
+    "avg_pool",
+    "bias_add",
+    "conv2d",
+    "flatten_layer",
+    "from_nchw",
+    "layout_of",
+    "max_pool",
+    "pad",
+    "to_nchw",
+]
+
+NCHW, NHWC = "NCHW", "NHWC"
+Sizes = int | Sequence[int]
+_TO_NHWC, _TO_NCHW, _HWIO_TO_OIHW = (0, 2, 3, 1), (0, 3, 1, 2), (3, 2, 0, 1)
+_IMAGE_OPS = (ops.conv2d, ops.max_pool2d, ops.avg_pool2d, ops.batch_norm)
+
+
+def layout_of(x: Like, data_format: str | None = None) -> str | None:
+    """``data_format``, or the layout of the image ops that ``x`` comes from; None if there is none.
+
+    Looks through elementwise ops. Raises GraphError for another word than NCHW or NHWC.
+    """
+    if data_format not in (None, NCHW, NHWC):
+        raise _wrong("data_format", data_format, f"'{NCHW}' or '{NHWC}'")
+    if data_format or not isinstance(x, Tensor):
+        return data_format
+    ahead, seen = [x.value.node], {x.value.node}
+    for node in ahead:
+        if node.op in _IMAGE_OPS:
+            return NCHW
+        if node.op is ops.transpose and node.attrs["perm"] == _TO_NHWC:
+            return NHWC
+        if node.op.expr is not None:
+            found = [value.node for value in node.inputs if value.node not in seen]
+            seen.update(found)
+            ahead += found
+    return None
+
+
+def to_nchw(x: Like, layout: str | None) -> Value:
+    """The images as NCHW."""
+    value = unwrap(x)
+    return ops.transpose(value, perm=_TO_NCHW) if layout == NHWC else value
+
+
+def from_nchw(value: Value, layout: str | None) -> Tensor:
+    """NCHW images in the layout of the caller."""
+    return Tensor(ops.transpose(value, perm=_TO_NHWC) if layout == NHWC else value)
+
+
+def _wrong(name: str, got: object, expected: str) -> GraphError:
+    return GraphError(f"wrong {name}", node=user_line(), got=repr(got), expected=expected)
+
+
+def _pair(name: str, sizes: Sizes, layout: str | None) -> tuple[int, int]:
+    """(rows, columns) from a number, two, [1, h, w, 1] or, for NCHW, [1, 1, h, w]."""
+    numbers = [sizes] if isinstance(sizes, int) else list(sizes)
+    if len(numbers) < 3 and numbers:
+        return numbers[0], numbers[-1]
+    if len(numbers) == 4 and numbers[0] == numbers[3] == 1:
+        return numbers[1], numbers[2]
+    if len(numbers) == 4 and numbers[0] == numbers[1] == 1 and layout != NHWC:
+        return numbers[2], numbers[3]
+    raise _wrong(name, sizes, "[1, h, w, 1], or 1 or 2 numbers")
+
+
+def _padding(padding: str, ksize: tuple[int, int] | None) -> tuple[int, ...] | None:
+    """The attribute: SAME is TinyFlow's for this window, or TensorFlow's, which is None."""
+    if padding not in ("SAME", "VALID"):
+        raise _wrong("padding", padding, "'SAME' or 'VALID'")
+    if padding == "VALID":
+        return (0, 0, 0, 0)
+    if ksize is None:
+        return None
+    high, wide = ((k - 1) // 2 for k in ksize)
+    return (high, high, wide, wide)
+
+
+def conv2d(
+    input: Like,
+    filter: Tensor | None = None,
+    strides: Sizes = (1, 1, 1, 1),
+    padding: str = "SAME",
+    *,
+    num_filter: int | None = None,
+    ksize: Sizes = (1, 1, 1, 1),
+    no_bias: bool = True,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    data_format: str | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """Convolution of images, in TinyFlow's or TensorFlow's way.
+
+    Args:
+        input: images: NCHW with ``num_filter``, NHWC with ``filter``, or as ``data_format`` says.
+        filter: TensorFlow's filter (h, w, in, out).
+        num_filter, ksize: TinyFlow's: how many filters of which size [1, h, w, 1].
+        no_bias: False adds a bias to each channel.
+        weight, bias: (out, in, h, w) and (out,), in place of new variables ``<name>_weight``, whose
+            ``in`` is inferred, and ``<name>_bias``.
+        strides: [1, down, right, 1].
+        padding: "VALID", or "SAME": see the head of this file.
+
+    Returns images in the layout of ``input``. Raises GraphError for anything else.
+    """
+    if (filter is None) == (num_filter is None):
+        raise _wrong("filter", (filter, num_filter), "either filter= or num_filter=")
+    layout = data_format or (NCHW if filter is None else NHWC)
+    layout_of(input, layout)
+    scope = current_scope()
+    name = scope.unique_name(name or "conv2d")
+    window = _pair("ksize", ksize, layout)
+    if filter is not None:
+        kernel = ops.transpose(filter.value, perm=_HWIO_TO_OIHW)
+    elif weight is None:
+        kernel = Variable.implicit(f"{name}_weight", (num_filter, None, *window)).value
+    else:
+        kernel = weight.value
+    if bias is None and filter is None and not no_bias:
+        bias = Variable.implicit(f"{name}_bias", (num_filter,))
+    inputs = [to_nchw(input, layout), kernel, *([] if bias is None else [bias.value])]
+    attrs = {
+        "strides": _pair("strides", strides, layout),
+        "padding": _padding(padding, window if filter is None else None),
+    }
+    return from_nchw(ops.conv2d(*inputs, name=name, after=scope.waits, **attrs), layout)
+
+
+def max_pool(
+    value: Like,
+    ksize: Sizes,
+    strides: Sizes = (1, 1, 1, 1),
+    padding: str = "SAME",
+    data_format: str | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """The largest number of each window [1, h, w, 1]; padding never wins.
+
+    Layout and SAME: see the head of this file. Raises GraphError for what it does not know.
+    """
+    layout, attrs = _pool(value, ksize, strides, padding, data_format, name)
+    return from_nchw(ops.max_pool2d(to_nchw(value, layout), **attrs)[0], layout)
+
+
+def avg_pool(
+    value: Like,
+    ksize: Sizes,
+    strides: Sizes = (1, 1, 1, 1),
+    padding: str = "SAME",
+    data_format: str | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """The mean of each window [1, h, w, 1]; padding counts as zeros in NCHW, not at all in NHWC.
+
+    Layout and SAME: see the head of this file. Raises GraphError for what it does not know.
+    """
+    layout, attrs = _pool(value, ksize, strides, padding, data_format, name)
+    attrs["count_padding"] = layout != NHWC
+    return from_nchw(ops.avg_pool2d(to_nchw(value, layout), **attrs), layout)
+
+
+def _pool(
+    x: Like, ksize: Sizes, strides: Sizes, padding: str, data_format: str | None, name: str | None
+) -> tuple[str | None, dict[str, Any]]:
+    layout = layout_of(x, data_format)
+    window, scope = _pair("ksize", ksize, layout), current_scope()
+    return layout, {
+        "ksize": window,
+        "strides": _pair("strides", strides, layout),
+        "padding": _padding(padding, None if layout == NHWC else window),
+        "name": scope.unique_name(name) if name else None,
+        "after": scope.waits,
+    }
+
+
+def bias_add(
+    value: Like, bias: Like, data_format: str | None = None, name: str | None = None
+) -> Tensor:
+    """x + bias (c,) for each channel: along axis 1 of NCHW images, else along the last axis."""
+    if layout_of(value, data_format) == NCHW:
+        bias = Tensor(ops.reshape(unwrap(bias), shape=(-1, 1, 1)))
+    return apply(ops.add, value, bias, name=name)
+
+
+def pad(
+    tensor: Like,
+    paddings: Sequence[Sequence[int]] | None = None,
+    mode: str = "CONSTANT",
+    name: str | None = None,
+    *,
+    dim: int | None = None,
+    pad: int = 0,
+) -> Tensor:
+    """x with zeros around it: TensorFlow's ``paddings``, a pair (before, after) for each axis.
+
+    TinyFlow's ``pad(x, dim=1, pad=-3)`` puts 3 zeros before the others along axis 1, pad=3 behind.
+    Raises GraphError unless one of the two ways is used, or for another mode.
+    """
+    if mode.upper() != "CONSTANT":
+        raise _wrong("mode", mode, "'CONSTANT'")
+    if (paddings is None) == (dim is None):
+        raise _wrong("padding", (paddings, dim), "either paddings or dim= and pad=")
+    strips = [(dim, pad)]
+    if paddings is not None:
+        sides = [(axis, *pair) for axis, pair in enumerate(paddings)]
+        strips = [strip for axis, low, high in sides for strip in ((axis, -low), (axis, high))]
+    x = unwrap(tensor)
+    for axis, amount in strips:
+        x = ops.pad(x, dim=axis, pad=amount) if amount else x
+    return apply(ops.identity, Tensor(x), name=name)
+
+
+def flatten_layer(x: Like, name: str | None = None) -> Tensor:
+    """x (n, ...) as a matrix (n, k): a row for each of the n."""
+    return apply(ops.flatten_layer, x, name=name)

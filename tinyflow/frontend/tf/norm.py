@@ -1,0 +1,98 @@
+"""``tf.nn``: batch normalisation, and the switch from training to inference. Layer: frontend."""
+
+from __future__ import annotations
+
+from tinyflow import ops
+from tinyflow.frontend.tf.conv import from_nchw, layout_of, to_nchw
+from tinyflow.frontend.tf.scope import current_scope
+from tinyflow.frontend.tf.tensor import Like, Tensor, Variable, unwrap
+from tinyflow.ir import Graph, Op, Value
+from tinyflow.passes.inference import for_inference
+
+__all__ = ["batch_norm", "batch_normalization", "inference"]
+
+
+def batch_norm(
+    x: Like,
+    gamma: Tensor | None = None,
+    beta: Tensor | None = None,
+    *,
+    training: bool = True,
+    moving_mean: Variable | None = None,
+    moving_variance: Variable | None = None,
+    momentum: float = 0.9,
+    epsilon: float = 1e-5,
+    data_format: str | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """gamma * (x - mean) / sqrt(variance + epsilon) + beta for each channel of images.
+
+    In training, mean and variance are those of the batch, and every step of an optimizer on what
+    follows also moves the moving ones:
+
+        moving <- momentum * moving + (1 - momentum) * batch
+
+    so momentum is the share that stays, as in TensorFlow (PyTorch calls 1 - momentum that). The
+    variance is the mean of squares, divided by n. With ``training=False`` the moving values are
+    used and nothing moves; :func:`inference` turns a whole network over to them.
+
+    Args:
+        gamma, beta: (c,), in place of new variables ``<name>_gamma`` and ``<name>_beta``, which
+            have no first content of their own and inferred shapes.
+        moving_mean, moving_variance: (c,), in place of ``<name>_moving_mean``, which starts from 0,
+            and ``<name>_moving_variance``, which starts from 1, by
+            ``tf.initialize_all_variables()`` once gamma and beta have content. Not trainable.
+        data_format: "NCHW", "NHWC"; None: that of the image ops before, else NCHW.
+    """
+    scope = current_scope()
+    layout = layout_of(x, data_format)
+    name = scope.unique_name(name or "batch_norm")
+    gamma = Variable.implicit(f"{name}_gamma", (None,)) if gamma is None else gamma
+    beta = Variable.implicit(f"{name}_beta", (None,)) if beta is None else beta
+    mean = _moving(f"{name}_moving_mean", ops.zeros_like, gamma, moving_mean)
+    variance = _moving(f"{name}_moving_variance", ops.ones_like, gamma, moving_variance)
+    inputs = [to_nchw(x, layout), *(p.value for p in (gamma, beta, mean, variance))]
+    attrs = {"training": training, "epsilon": epsilon}
+    node = ops.batch_norm.node(inputs, attrs, name=name, after=scope.waits)
+    if training:
+        pairs = zip((mean, variance), node.outputs[1:])
+        scope.updates[node] = [_move(old, batch, momentum).value for old, batch in pairs]
+    return from_nchw(node.outputs[0], layout)
+
+
+def _moving(name: str, first: Op, like: Tensor, given: Variable | None) -> Variable:
+    if given is not None:
+        return given
+    with current_scope().changed(waits=()):  # initialising waits for nothing
+        return Variable(Tensor(first(like.value)), name, trainable=False)
+
+
+def _move(moving: Variable, batch: Value, momentum: float) -> Tensor:
+    return moving.assign(moving * momentum + Tensor(batch) * (1.0 - momentum))
+
+
+def batch_normalization(
+    x: Like,
+    mean: Like | None = None,
+    variance: Like | None = None,
+    offset: Like | None = None,
+    scale: Like | None = None,
+    variance_epsilon: float = 1e-5,
+    name: str | None = None,
+) -> Tensor:
+    """TinyFlow's layer ``batch_normalization(x)``, which is :func:`batch_norm`, or TensorFlow's
+
+    formula ``scale * (x - mean) / sqrt(variance + variance_epsilon) + offset``, broadcasting, if
+    ``mean`` and ``variance`` are given.
+    """
+    if mean is None or variance is None:
+        return batch_norm(x, epsilon=variance_epsilon, name=name)
+    factor = ops.div(1.0, ops.sqrt(ops.add(unwrap(variance), variance_epsilon)))
+    factor = factor if scale is None else ops.mul(factor, unwrap(scale))
+    y = ops.mul(ops.sub(unwrap(x), unwrap(mean)), factor)
+    return Tensor(y if offset is None else ops.add(y, unwrap(offset), name=name))
+
+
+def inference(tensor: Tensor) -> Tensor:
+    """The same network in inference: batch normalisation by moving values, all variables shared."""
+    return Tensor(for_inference(Graph((tensor.value,))).outputs[0])
