@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from tinyflow import ops
+from tinyflow.frontend.inference import for_inference
 from tinyflow.frontend.tf.conv import from_nchw, layout_of, to_nchw
 from tinyflow.frontend.tf.scope import current_scope
 from tinyflow.frontend.tf.tensor import Like, Tensor, Variable, unwrap
 from tinyflow.ir import Graph, Op, Value
-from tinyflow.passes.inference import for_inference
 
 __all__ = ["batch_norm", "batch_normalization", "inference"]
 

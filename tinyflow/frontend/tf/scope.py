@@ -24,8 +24,8 @@ class Scope:
     versions: dict[Node, int] = field(default_factory=dict)  # all variables, in creation order
     initialisers: list[Value] = field(default_factory=list)
     untrained: set[Node] = field(default_factory=set)  # optimiser slots, counters
-    shapes: dict[Value, Shape] = field(default_factory=dict)  # of nodes that were asked for theirs
     updates: dict[Node, list[Value]] = field(default_factory=dict)  # run by a step through the node
+    shapes: dict[Value, Shape] = field(default_factory=dict)  # of nodes that were asked for theirs
     random_nodes: int = 0
     seed: int = 0  # of sessions that are given none
     prefix: str = ""  # of names: tf.name_scope, tf.variable_scope

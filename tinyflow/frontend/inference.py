@@ -1,4 +1,4 @@
-"""Turn a training graph into an inference graph. Layer: passes."""
+"""The switch from training to inference, for every front end. Layer: frontend."""
 
 from __future__ import annotations
 
