@@ -91,8 +91,8 @@ def _load_object(source: str, arrays: int) -> Function:
     return function
 
 
-@cache
 def _machine() -> llvm.TargetMachine:
+    """This processor; an engine takes its machine over, so each needs one of its own."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     features = llvm.get_host_cpu_features().flatten()

@@ -1,9 +1,9 @@
 """Print a loop nest as C. Layer: codegen.
 
 One function ``kernel(rows, columns, inputs..., outputs...)``; the loops over columns carry a pragma
-that says that no element depends on another one, for an output may lie where an input lies. Sums
-are taken in double. C_FLAGS keep IEEE 754 arithmetic: ``-ffast-math`` would switch subnormal
-numbers off in the whole thread that loads the library.
+that says that no element depends on another one, for an output may lie where an input lies.
+C_FLAGS keep IEEE 754 arithmetic: ``-ffast-math`` would switch subnormal numbers off in the whole
+thread that loads the library.
 """
 
 from __future__ import annotations
@@ -111,24 +111,24 @@ def _kernel(nest: Nest) -> Iterator[str]:
     yield f"void kernel({', '.join(['int64_t rows', 'int64_t columns', *arrays])}) {{"
     for array in nest.scratch:
         yield f"    {_TYPES[array.dtype]} {array.name}[{SCRATCH_BYTES // array.dtype.itemsize}];"
-    yield from _items(nest.once, "    ")
+    yield from _items(nest.once, "    ", nest.wide)
     for array in nest.sums:
         yield f"    for (int64_t c = 0; c < columns; c++) {array.name}[c] = 0.0;"
     yield from (f"    double {fold.name}_total = 0.0;" for fold in nest.totals)
     yield "    for (int64_t r = 0; r < rows; r++) {"
-    yield from _items(nest.row, "        ")
+    yield from _items(nest.row, "        ", nest.wide)
     yield from (f"        {x.name}_total += {_use(x.args[0])};" for x in nest.totals)
     yield "    }"
     for fold in nest.totals:
         yield f"    const {_TYPES[fold.dtype]} {fold.name} = {fold.name}_total;"
-    yield from _items(nest.end, "    ")
+    yield from _items(nest.end, "    ", nest.wide)
     yield "}"
 
 
-def _items(items: Iterable[Statement | ColumnLoop], indent: str) -> Iterator[str]:
+def _items(items: Iterable[Statement | ColumnLoop], indent: str, wide: bool) -> Iterator[str]:
     for item in items:
         if isinstance(item, ColumnLoop):
-            yield from _column_loop(item, indent)
+            yield from _column_loop(item, indent, wide)
         elif isinstance(item, Store):
             change = "+=" if item.add else "="
             yield f"{indent}{_place(item.array)} {change} {_use(item.scalar)};"
@@ -138,13 +138,13 @@ def _items(items: Iterable[Statement | ColumnLoop], indent: str) -> Iterator[str
             yield f"{indent}const {_TYPES[x.dtype]} {x.name} = {formula};"
 
 
-def _column_loop(loop: ColumnLoop, indent: str) -> Iterator[str]:
-    """A sum gathers in a double; a maximum beside a flag, for no processor takes nan along."""
+def _column_loop(loop: ColumnLoop, indent: str, wide: bool) -> Iterator[str]:
+    """A maximum gathers beside a flag, for no processor takes nan along."""
     pragma = "#pragma omp simd"
     for fold in loop.folds:
         name = fold.name
         if fold.op == "row_sum":
-            yield f"{indent}double {name}_sum = 0.0;"
+            yield f"{indent}{'double' if wide else _TYPES[fold.dtype]} {name}_sum = 0;"
             pragma += f" reduction(+:{name}_sum)"
         else:
             yield f"{indent}{_TYPES[fold.dtype]} {name}_max = -INFINITY;"
@@ -152,7 +152,7 @@ def _column_loop(loop: ColumnLoop, indent: str) -> Iterator[str]:
             pragma += f" reduction(max:{name}_max) reduction(|:{name}_nan)"
     yield indent + pragma
     yield f"{indent}for (int64_t c = 0; c < columns; c++) {{"
-    yield from _items(loop.statements, indent + "    ")
+    yield from _items(loop.statements, indent + "    ", wide)
     for fold in loop.folds:
         name, x = fold.name, _use(fold.args[0])
         if fold.op == "row_sum":

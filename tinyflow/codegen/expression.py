@@ -18,7 +18,7 @@ import numpy as np
 from tinyflow.errors import TinyflowError
 from tinyflow.types import DType
 
-__all__ = ["Builder", "Level", "Scalar", "Unsupported", "evaluate", "show"]
+__all__ = ["TRUTH", "Builder", "Level", "Scalar", "Unsupported", "evaluate", "show"]
 
 Number = bool | int | float
 _BINARY = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.Pow: "pow"}
@@ -27,7 +27,7 @@ _COMPARE = {
     ast.Lt: "lt", ast.LtE: "le", ast.Gt: "gt", ast.GtE: "ge", ast.Eq: "eq", ast.NotEq: "ne",
 }  # fmt: skip
 _UNARY = {ast.USub: "neg", ast.Not: "not"}
-_TRUTH = frozenset({*_COMPARE.values(), "and", "or", "not"})
+TRUTH = frozenset({*_COMPARE.values(), "and", "or", "not"})
 _NAMED = {"inf": float("inf"), "nan": float("nan")}
 FUNCTIONS = frozenset(
     (
@@ -158,12 +158,14 @@ class Builder:
             return self.cast(typed[0], DType(op))
         if op in ("bits", "unbits"):
             return self.make(op, typed, _BITS[dtype], level)
-        simpler = self._simpler(op, typed)
-        return simpler or self.make(op, typed, DType.bool if op in _TRUTH else dtype, level)
+        simpler = self._simpler(op, typed, level)
+        return simpler or self.make(op, typed, DType.bool if op in TRUTH else dtype, level)
 
-    def _simpler(self, op: str, args: Sequence[Scalar]) -> Scalar | None:
-        """Powers to a small whole number as products; the negative of a number."""
+    def _simpler(self, op: str, args: Sequence[Scalar], level: Level) -> Scalar | None:
+        """Small whole powers as products, the larger of two truths, a negative number."""
         x, last = args[0], args[-1].value if args[-1].op == "const" else None
+        if op in ("maximum", "minimum") and x.dtype is DType.bool:
+            return self.make("or" if op == "maximum" else "and", args, x.dtype, level)
         if op == "neg" and last is not None:
             return self.constant(-float(last), x.dtype)
         if op != "pow" or last not in (1, 2, 3, 0.5):

@@ -1,8 +1,8 @@
 """Print a loop nest as LLVM's intermediate representation. Layer: codegen.
 
 One function ``kernel(rows, columns, inputs..., outputs...)`` of scalar code: LLVM vectorises its
-column loops. It may, since the loops say that no element depends on another one; sums may be taken
-in any order, and are taken in float64. Nothing else departs from IEEE 754 arithmetic.
+column loops. It may, since the loops say that no element depends on another one; row sums may
+be taken in any order. Nothing else departs from IEEE 754 arithmetic.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def _declarations() -> Iterable[str]:
         kind, suffix = _TYPES[dtype], _suffix(dtype)
         for name in _INTRINSIC.values():
             yield f"declare {kind} @llvm.{name}.{suffix}({kind})"
-        yield f"declare {kind} @llvm.maximum.{suffix}({kind}, {kind})"
+        yield f"declare {kind} @llvm.maxnum.{suffix}({kind}, {kind})"
     for name in ("exp", "log", "tanh", "erf"):
         yield f"declare double @{name}(double)"
     yield "declare double @pow(double, double)"
@@ -271,9 +271,7 @@ class _Kernel(_Writer):
         following = self.new("c", f"add nuw nsw i64 {column}, 1")
         self.lines[at] = f"  {column} = phi i64 [0, %{before}], [{following}, %{block}]"
         for i, (fold, result) in enumerate(zip(loop.folds, results)):
-            kind, start = self._accumulator(fold)
-            phi = f"phi {kind} [{start}, %{before}], [{result}, %{block}]"
-            self.lines[at + 1 + i] = f"  %{fold.name} = {phi}"
+            self.lines[at + 1 + i] = self._phis(fold, result, before, block)
         more = self.new("more", f"icmp ult i64 {following}, %columns")
         after = f"after{number}"
         self.lines.append(
@@ -282,23 +280,43 @@ class _Kernel(_Writer):
         self.lines.append(f"{after}:")
         self.block, self.access, self.register = after, "", outer
         for fold, result in zip(loop.folds, results):
-            wide = DType.float64 if fold.op == "row_sum" else fold.dtype
-            self.register[fold.name] = self.convert(result, wide, fold.dtype, fold.name)
+            self.register[fold.name] = self._folded(fold, result)
         self._describe_loop(number)
 
-    def _accumulator(self, fold: Scalar) -> tuple[str, str]:
-        if fold.op == "row_sum":
-            return "double", _number(0, DType.float64)
-        return _TYPES[fold.dtype], _number(-np.inf, fold.dtype)
+    def _accumulator(self, fold: Scalar) -> DType:
+        return DType.float64 if fold.op == "row_sum" and self.nest.wide else fold.dtype
+
+    def _phis(self, fold: Scalar, result: str, before: str, block: str) -> str:
+        """The accumulator, and for a maximum a flag: was there a nan?"""
+        dtype = self._accumulator(fold)
+        start = _number(0 if fold.op == "row_sum" else -np.inf, dtype)
+        phi = f"phi {_TYPES[dtype]} [{start}, %{before}], [{result}, %{block}]"
+        text = f"  %{fold.name} = {phi}"
+        if fold.op == "row_max":
+            flag = f"phi i1 [false, %{before}], [{result}.any, %{block}]"
+            text += f"\n  %{fold.name}.nan = {flag}"
+        return text
 
     def _fold(self, fold: Scalar) -> str:
-        x = self.use(fold.args[0])
+        x, dtype = self.use(fold.args[0]), self._accumulator(fold)
+        kind = _TYPES[dtype]
         if fold.op == "row_sum":
-            x = self.convert(x, fold.dtype, DType.float64, fold.name)
-            return self.new(fold.name, f"fadd reassoc double %{fold.name}, {x}")
+            x = self.convert(x, fold.dtype, dtype, fold.name)
+            return self.new(fold.name, f"fadd reassoc {kind} %{fold.name}, {x}")
+        called = f"@llvm.maxnum.{_suffix(dtype)}"
+        call = f"call nnan nsz {kind} {called}({kind} %{fold.name}, {kind} {x})"
+        result = self.new(fold.name, call)
+        is_nan = self.new(fold.name, f"fcmp uno {kind} {x}, {x}")
+        self.lines.append(f"  {result}.any = or i1 %{fold.name}.nan, {is_nan}")
+        return result
+
+    def _folded(self, fold: Scalar, result: str) -> str:
+        """The fold after its loop."""
         kind = _TYPES[fold.dtype]
-        called = f"@llvm.maximum.{_suffix(fold.dtype)}"
-        return self.new(fold.name, f"call {kind} {called}({kind} %{fold.name}, {kind} {x})")
+        if fold.op == "row_sum":
+            return self.convert(result, self._accumulator(fold), fold.dtype, fold.name)
+        nan = _number(np.nan, fold.dtype)
+        return self.new(fold.name, f"select i1 {result}.any, {kind} {nan}, {kind} {result}")
 
     def _describe_loop(self, number: int) -> None:
         loop, group, parallel = 3 * number, 3 * number + 1, 3 * number + 2

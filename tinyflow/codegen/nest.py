@@ -57,7 +57,8 @@ class Nest:
     """A kernel: inputs, outputs and scratch rows, and what is done once, per row and at the end.
 
     ``totals`` are the folds of the row loop. ``order`` holds all scalars, each after its
-    arguments, for back ends that keep a whole row at once. ``short``: rows of few columns.
+    arguments, for back ends that keep a whole row at once. ``wide``: rows are so long that their
+    sums are taken in float64; totals and sums over rows always are.
     """
 
     inputs: tuple[Array, ...]
@@ -69,7 +70,7 @@ class Nest:
     end: tuple[Statement | ColumnLoop, ...]
     order: tuple[Scalar, ...]
     results: tuple[Scalar, ...]
-    short: bool
+    wide: bool
 
     @property
     def sums(self) -> tuple[Array, ...]:

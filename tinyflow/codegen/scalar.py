@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from tinyflow.codegen.expression import Builder, Level, Scalar, Unsupported, evaluate
+from tinyflow.codegen.expression import TRUTH, Builder, Level, Scalar, Unsupported, evaluate
 from tinyflow.codegen.nest import Array, ColumnLoop, Let, Nest, Statement, Store
 from tinyflow.codegen.space import REDUCTIONS, Space, iteration_space, reduced
 from tinyflow.ir import Graph, Node, Value
@@ -21,8 +21,10 @@ from tinyflow.types import DType
 __all__ = ["nest", "supported"]
 
 SCRATCH_BYTES = 1 << 16  # on the stack of whoever calls the kernel
-SHORT = 64  # columns below which a vector loop would hardly start
+LONG = 4096  # columns; the many partial sums of a vector loop are exact enough up to here
 _COSTLY = frozenset({"exp", "log", "tanh", "sigmoid", "erf", "pow"})
+_OF_INTEGERS = frozenset({"where"})
+_OF_TRUTH = TRUTH | {"where", "cast"}
 _EACH_COLUMN = (Level.FULL, Level.COLUMN)
 _AT_END = (Level.TOTAL, Level.COLUMN_TOTAL)
 
@@ -72,11 +74,15 @@ class _Formulas:
             return inputs[0]
         if name in REDUCTIONS:
             return self._reduction(node, inputs[0])
-        if not _computes(node, [x.dtype for x in inputs], dtype):
-            raise Unsupported("arithmetic on integers", got=dtype, expected="float32, float64")
         names = {**_numbers(node.attrs), **dict(zip(node.op.inputs, inputs))}
-        result = evaluate(node.op.expr or "", names, self.builder, dtype)
-        return self._cast(result, dtype)
+        before = len(self.builder.order)
+        result = self._cast(evaluate(node.op.expr or "", names, self.builder, dtype), dtype)
+        for x in self.builder.order[before:]:
+            if not x.dtype.is_floating and x.op not in (
+                _OF_TRUTH if x.dtype is DType.bool else _OF_INTEGERS
+            ):
+                raise Unsupported("arithmetic on integers", got=f"{x.op} in {x.dtype}")
+        return result
 
     def _cast(self, x: Scalar, dtype: DType) -> Scalar:
         if dtype is DType.bool and x.dtype is not DType.bool:
@@ -129,13 +135,6 @@ def _sizes(body: Graph, value: Value) -> tuple[int, ...]:
 
 def _numbers(attrs: Mapping[str, object]) -> dict[str, bool | int | float]:
     return {key: x for key, x in attrs.items() if isinstance(x, bool | int | float)}
-
-
-def _computes(node: Node, inputs: Sequence[DType], result: DType) -> bool:
-    """Integers are only compared, and cast to something else."""
-    if result.is_floating:
-        return node.op.expr == "x" or all(d.is_floating or d is DType.bool for d in inputs)
-    return result is DType.bool
 
 
 class _Schedule:
@@ -255,7 +254,7 @@ class _Schedule:
             self._end(order),
             tuple(order),
             self.results,
-            self.space.columns < SHORT,
+            self.space.columns > LONG,
         )
 
     def _stores(self, *levels: Level) -> list[Statement]:
