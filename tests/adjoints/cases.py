@@ -498,7 +498,15 @@ def _transformer() -> list[Case]:
 
 
 def _state() -> list[Case]:
-    return [Case("identity", ops.identity, (normal(2, 3),))]
+    def product(x: Value, y: Value) -> Value:
+        dy = ops.placeholder(dtype="float64", name="dy")
+        slopes = (ops.mul(dy, y), ops.mul(dy, x))
+        return ops.with_gradient(ops.mul(x, y), x, y, backward=Graph((dy, *slopes)))
+
+    return [
+        Case("identity", ops.identity, (normal(2, 3),)),
+        Case("with_gradient", product, (normal(2, 3), normal(2, 3))),
+    ]
 
 
 CASES = [

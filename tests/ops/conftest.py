@@ -252,6 +252,11 @@ def _assign(d: Draw) -> tuple[list[np.ndarray], dict]:
     return [d.array(shape, FLOATS if value.dtype.kind == "f" else DTYPES), value], {}
 
 
+def _with_gradient(d: Draw) -> tuple[list[np.ndarray], dict]:
+    dy = ops.placeholder(dtype="float32", name="dy")
+    return [d.array(d.draw(SHAPES)), d.array(d.draw(SHAPES))], {"backward": Graph((dy, dy))}
+
+
 def _normal(d: Draw) -> tuple[list[np.ndarray], dict]:
     dtype = as_dtype(d.draw(st.sampled_from(FLOATS)))
     return [], {"shape": d.draw(SHAPES), "stdev": 2.0, "mean": 1.0, "dtype": dtype, "seed": 3}
@@ -292,6 +297,7 @@ _MADE: dict[str, Callable[[Draw], tuple[list[np.ndarray], dict]]] = {
     "gemm": _gemm,
     "linear": _linear,
     "reshape": _reshape,
+    "with_gradient": _with_gradient,
     "reshape_like": _reshape_like,
     "transpose": _transpose,
     "broadcast_to": _broadcast_to,

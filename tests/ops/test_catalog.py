@@ -21,9 +21,9 @@ from tinyflow.types import DType
 each_op = pytest.mark.parametrize("op", OPS.values(), ids=lambda op: op.name)
 
 EXPECTED = """
-    placeholder variable constant assign group identity stop_gradient normal truncated_normal
-    uniform uniform_like less less_equal greater_equal not_equal maximum minimum abs where concat
-    split split_like slice slice_grad gather gather_grad cumsum expand_dims squeeze batch_matmul
+    placeholder variable constant assign group identity stop_gradient with_gradient normal
+    truncated_normal uniform uniform_like less less_equal greater_equal not_equal
+    maximum minimum abs where concat split split_like slice slice_grad gather gather_grad cumsum expand_dims squeeze batch_matmul
     layer_norm layer_norm_grad erf rsqrt gelu gelu_grad reduce_min add sub mul div pow equal
     greater neg exp log sqrt tanh sigmoid relu relu_grad tanh_grad sigmoid_grad cast cast_like
     zeros_like ones_like reduce_sum reduce_mean reduce_max argmax size matmul gemm linear reshape

@@ -156,6 +156,7 @@ ORACLES: dict[str, Callable[..., Any]] = {
     **PARTS,
     "identity": lambda x: x,
     "stop_gradient": lambda x: x,
+    "with_gradient": lambda y, *xs, backward: y,
     "assign": lambda variable, value: value,
     "add": lambda x, y: x + y,
     "sub": lambda x, y: x - y,

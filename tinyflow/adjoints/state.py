@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from tinyflow import ops
 from tinyflow.adjoints.table import AdjointRule, Adjoints, NoGradient
-from tinyflow.ir import CONSTANT, Node, Op, Value
+from tinyflow.ir import CONSTANT, Node, Op, Value, rewrite
 
 __all__ = ["RULES"]
 
@@ -14,6 +14,14 @@ __all__ = ["RULES"]
 def identity_adjoint(node: Node, dy: Value) -> Adjoints:
     """z = x  =>  dx = dy."""
     return (dy,)
+
+
+def with_gradient_adjoint(node: Node, dy: Value) -> Adjoints:
+    """dx by the user's own graph, in which ``dy`` takes the place of its placeholder."""
+    body = node.attrs["backward"]
+    hole = body.outputs[0].node
+    filled, _ = rewrite(body, lambda inner, _: (dy,) if inner is hole else None)
+    return (None, *filled.outputs[1:])
 
 
 _LEAF = NoGradient("a leaf has no inputs: gradients end here")
@@ -26,5 +34,6 @@ RULES: Mapping[Op, AdjointRule] = {
     ops.group: NoGradient("a group has no value"),
     ops.identity: identity_adjoint,
     ops.fused: NoGradient("groups are made after gradients; differentiate what is in the body"),
+    ops.with_gradient: with_gradient_adjoint,
     ops.stop_gradient: NoGradient("it stops gradients on purpose"),
 }

@@ -397,6 +397,7 @@ TORCH = _TorchTable(
         ops.assign: kernel(_assign),
         ops.identity: kernel(_copy, _COPY),
         ops.stop_gradient: kernel(_copy, _COPY),
+        ops.with_gradient: kernel(lambda y, *xs, backward, out=None: _copy(y, out=out), _COPY),
         ops.normal: _drawn(draw_normal),
         ops.truncated_normal: _drawn(draw_truncated_normal),
         ops.uniform: _drawn(draw_uniform),

@@ -11,7 +11,7 @@ from tinyflow.errors import DTypeError
 from tinyflow.ir.node import Value
 from tinyflow.ir.op import CONSTANT, Attribute, DTypes, Op, Operand, as_value
 from tinyflow.ops.rules import ANY, Attrs, Family, attribute_dtype, attribute_shape, same_shape
-from tinyflow.types import DType, Shape, as_dtype, default_dtype
+from tinyflow.types import DType, Shape, as_dtype, default_dtype, unify_shape
 
 __all__ = [
     "CONSTANT",
@@ -22,6 +22,7 @@ __all__ = [
     "placeholder",
     "stop_gradient",
     "variable",
+    "with_gradient",
 ]
 
 _LEAF = {
@@ -129,4 +130,29 @@ stop_gradient = Op(
     inplace=((0, 0),),
     expr="x",
     doc="y = x, through which no gradient flows.",
+)
+
+
+def _passed_shape(attrs: Attrs, ins: Sequence[Shape], outs: Sequence[Shape]) -> Any:
+    shape = unify_shape(ins[0], outs[0])
+    return (shape, *ins[1:]), (shape,)
+
+
+def _passed_dtype(attrs: Attrs, ins: DTypes, outs: DTypes) -> tuple[DTypes, DTypes]:
+    dtype = ins[0] or outs[0]
+    return (dtype, *ins[1:]), (dtype,)
+
+
+with_gradient = Op(
+    "with_gradient",
+    inputs=("y", "x"),
+    variadic=True,
+    attributes={
+        "backward": Attribute("graph", doc="outputs dy, a placeholder, and a dx for each x")
+    },
+    shape=_passed_shape,
+    dtype=_passed_dtype,
+    inplace=((0, 0),),
+    doc="""y, through which the gradient dy flows not to y but to each x, as the dx that
+    ``backward`` computes from dy. What is not among the x gets no gradient.""",
 )

@@ -102,7 +102,7 @@ def _same_value(node: Node, inputs: tuple[Value, ...]) -> tuple[Value, Value] | 
             return node.inputs[1 - position], inputs[1 - position]
     if node.op is ops.reshape:
         return _before_reshapes(node.inputs[0]), _before_reshapes(inputs[0])
-    if node.op in (ops.broadcast_to, ops.cast):
+    if node.op in (ops.broadcast_to, ops.cast, ops.with_gradient):
         return node.inputs[0], inputs[0]
     if node.op is ops.transpose and _sorted(node.attrs["perm"]):
         return node.inputs[0], inputs[0]

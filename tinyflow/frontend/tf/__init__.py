@@ -9,6 +9,7 @@ from tinyflow.frontend.tf.clip import clip_by_global_norm, global_norm
 from tinyflow.frontend.tf.context import *  # noqa: F403
 from tinyflow.frontend.tf.context import __all__ as _context
 from tinyflow.frontend.tf.conv import pad
+from tinyflow.frontend.tf.custom import custom_gradient
 from tinyflow.frontend.tf.initializers import *  # noqa: F403
 from tinyflow.frontend.tf.initializers import __all__ as _initializers
 from tinyflow.frontend.tf.scope import Scope as Graph
@@ -36,7 +37,8 @@ __all__ = [
     "pad",
     "train",
 ]
-__all__ += ["clip_by_global_norm", "global_norm", "reset_default_graph", "set_random_seed"]
+__all__ += ["clip_by_global_norm", "custom_gradient", "global_norm"]
+__all__ += ["reset_default_graph", "set_random_seed"]
 __all__ += ["bfloat16", "bool", "float16", "float32", "float64", "int32", "int64"]
 __all__ += _api
 __all__ += _array
