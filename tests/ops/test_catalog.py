@@ -22,10 +22,10 @@ each_op = pytest.mark.parametrize("op", OPS.values(), ids=lambda op: op.name)
 
 EXPECTED = """
     placeholder variable constant assign group identity stop_gradient with_gradient normal
-    truncated_normal uniform uniform_like less less_equal greater_equal not_equal
-    maximum minimum abs where concat split split_like slice slice_grad gather gather_grad cumsum expand_dims squeeze batch_matmul
-    layer_norm layer_norm_grad erf rsqrt gelu gelu_grad reduce_min add sub mul div pow equal
-    greater neg exp log sqrt tanh sigmoid relu relu_grad tanh_grad sigmoid_grad cast cast_like
+    truncated_normal uniform uniform_like less less_equal greater_equal not_equal maximum minimum
+    abs where concat split split_like slice slice_grad gather gather_grad cumsum expand_dims squeeze
+    batch_matmul layer_norm layer_norm_grad erf rsqrt gelu gelu_grad reduce_min add sub mul div pow
+    equal greater neg exp log sqrt tanh sigmoid relu relu_grad tanh_grad sigmoid_grad cast cast_like
     zeros_like ones_like reduce_sum reduce_mean reduce_max argmax size matmul gemm linear reshape
     reshape_like transpose broadcast_to broadcast_like sum_like zeros ones softmax log_softmax
     softmax_grad log_softmax_grad mean_sparse_softmax_cross_entropy_with_logits
