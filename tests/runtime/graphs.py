@@ -14,7 +14,8 @@ from tinyflow.passes import gradient
 __all__ = ["Case", "cases"]
 
 LEAVES = ((2, 3), (3, 2), (3,), (1, 3), (2, 1), ())
-UNARY = (ops.neg, ops.tanh, ops.sigmoid, ops.relu, ops.softmax, ops.log_softmax, ops.identity)
+UNARY = (ops.neg, ops.tanh, ops.sigmoid, ops.relu, ops.gelu, ops.erf, ops.identity)
+ALONG_AN_AXIS = (ops.softmax, ops.log_softmax, ops.cumsum)
 BINARY = (ops.add, ops.sub, ops.mul)
 
 
@@ -62,10 +63,9 @@ def _step(
     draw: st.DrawFn, values: list[tuple[Value, tuple[int, ...]]]
 ) -> tuple[Value, tuple[int, ...]]:
     x, shape = draw(st.sampled_from(values))
-    kind = draw(st.integers(0, 5))
+    kind = draw(st.integers(0, 7))
     if kind == 0:
-        op = draw(st.sampled_from(UNARY if shape else UNARY[:4]))
-        return op(x), shape
+        return draw(st.sampled_from(UNARY + (ALONG_AN_AXIS if shape else ())))(x), shape
     if kind == 1:
         y, other = draw(st.sampled_from(values))
         try:
@@ -87,9 +87,32 @@ def _step(
     if kind == 4:
         flat = ops.reshape(x, shape=(-1,))
         return flat, (int(np.prod(shape)),)
+    if kind > 5 and shape:
+        return _parts(draw, x, shape)
     number = draw(st.sampled_from((2.0, -0.5, 3, 1)))
     op = draw(st.sampled_from((ops.add, ops.sub, ops.mul, ops.div)))
     return (op(x, number), shape) if draw(st.booleans()) else (ops.sub(number, x), shape)
+
+
+def _parts(draw: st.DrawFn, x: Value, shape: tuple[int, ...]) -> tuple[Value, tuple[int, ...]]:
+    """Join, cut or pick along the last axis."""
+    *lead, size = shape
+    how = draw(st.sampled_from(("concat", "split", "slice", "gather", "norm")))
+    if how == "concat":
+        return ops.concat(x, ops.tanh(x), axis=-1), (*lead, 2 * size)
+    if how == "split" and size > 1:
+        first = draw(st.integers(1, size - 1))
+        which, sizes = draw(st.integers(0, 1)), (first, size - first)
+        return ops.split(x, sizes=sizes, axis=-1)[which], (*lead, sizes[which])
+    if how in ("slice", "split"):
+        step = draw(st.sampled_from((1, 2, -1)))
+        ends = {"begin": (0,), "end": (2**62,)} if step > 0 else {"begin": (-1,), "end": (-9,)}
+        return ops.slice(x, **ends, axes=(-1,), strides=(step,)), (*lead, -(-size // abs(step)))
+    if how == "gather":
+        ids = np.array([size - 1, 0, size - 1])
+        return ops.gather(x, ops.constant(ids), axis=-1), (*lead, 3)
+    row = ops.constant(np.arange(1.0, size + 1))
+    return ops.layer_norm(x, row, row, epsilon=0.5), shape
 
 
 def _with_gradients(graph: Graph, leaves: list[Value], update: bool) -> Graph:
