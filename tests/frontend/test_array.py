@@ -200,6 +200,38 @@ def test_the_rate_is_the_share_dropped_and_keeping_all_changes_nothing() -> None
     np.testing.assert_array_equal(run(lambda x: tf.nn.dropout(x, 1.0), X), X)
 
 
+def _losses(config: str) -> list[float]:
+    """Three steps of a transformer block with a table, attention, dropout and slices."""
+    tf.reset_default_graph()
+    rng = np.random.default_rng(0)
+
+    def weight(*shape: int) -> tf.Variable:
+        return tf.Variable((rng.normal(size=shape) * 0.3).astype(np.float32))
+
+    ids = tf.placeholder(tf.int64, [None, 3])
+    x = tf.reshape(tf.nn.embedding_lookup(weight(4, 8), ids), [-1, 8])
+    q, k, v = (
+        tf.reshape(part, [-1, 3, 8])
+        for part in tf.split(tf.matmul(tf.nn.layer_norm(x), weight(8, 24)), 3, axis=1)
+    )
+    read = tf.matmul(tf.nn.softmax(tf.matmul(q, k, transpose_b=True)), v)
+    x = x + tf.nn.dropout(tf.reshape(read, [-1, 8]), 0.7)
+    x = x + tf.nn.dropout(tf.nn.gelu(tf.matmul(x, weight(8, 8))), 0.7)
+    last = tf.reshape(x, [-1, 3, 8])[:, -1]
+    loss = tf.reduce_mean(tf.square(tf.concat([last, tf.cumsum(last, 1)], 1)))
+    step = tf.train.AdamOptimizer(0.01).minimize(loss)
+    sess = tf.Session(config=config)
+    sess.run(tf.global_variables_initializer())
+    return [float(sess.run([loss, step], {ids: IDS})[0]) for _ in range(4)]
+
+
+@pytest.mark.parametrize("config", ["cpu recompute", "cpu checkpoint", "cpu interpret", "numpy"])
+def test_a_transformer_with_dropout_trains_alike_on_every_road(config: str) -> None:
+    losses = _losses("cpu")
+    assert losses[-1] < losses[0]
+    np.testing.assert_allclose(_losses(config), losses, rtol=1e-4)
+
+
 def test_layer_norm_makes_the_variables_it_lacks() -> None:
     x = tf.placeholder(tf.float32, [None, 6])
     y = tf.nn.layer_norm(x, name="norm")
