@@ -86,6 +86,20 @@ def test_a_learning_rate_may_be_a_tensor() -> None:
     np.testing.assert_allclose(made, slopes(lambda w, dw: w - 0.02 * dw), rtol=1e-12)
 
 
+@pytest.mark.parametrize(("staircase", "rates"), [(False, [1, 2**-0.5, 0.5]), (True, [1, 1, 0.5])])
+def test_a_rate_decays_with_the_global_step(staircase: bool, rates: list[float]) -> None:
+    step = tf.Variable(0, trainable=False)
+    rate = tf.train.exponential_decay(1.0, step, 2, 0.5, staircase)
+    w = tf.Variable(0.0)
+    train = tf.train.GradientDescentOptimizer(rate).minimize(-1.0 * w, global_step=step)
+    sess = tf.Session()
+    sess.run(tf.global_variables_initializer())
+    for expected in rates:
+        before = sess.run(w)
+        sess.run(train)
+        np.testing.assert_allclose(sess.run(w) - before, expected, rtol=1e-6)
+
+
 def test_gradients_can_be_changed_between_computing_and_applying() -> None:
     w, v = tf.Variable(2.0, name="w"), tf.Variable(1.0, name="v")
     steps = tf.Variable(0, trainable=False)

@@ -161,3 +161,13 @@ def test_older_names_of_reduction_arguments() -> None:
     np.testing.assert_array_equal(tf.Session().run(total), [[3], [12]])
     with pytest.raises(GraphError, match="axis and reduction_indices mean the same"):
         tf.reduce_mean(x, 0, reduction_indices=0)
+
+
+def test_a_session_of_a_graph_builds_into_it() -> None:
+    graph = tf.Graph()
+    with graph.as_default():
+        v = tf.Variable(3.0, name="inside")
+    with tf.Session(graph=graph) as sess:
+        tf.global_variables_initializer().run()
+        assert sess.run(v * 2.0) == 6.0
+    assert not tf.global_variables()

@@ -93,6 +93,46 @@ def test_multilayer_perceptron_with_layers_momentum_and_clipping() -> None:
         assert sess.run(accuracy, feed_dict=test) > 0.88
 
 
+def test_deep_digits_with_convolution_pooling_and_dropout() -> None:
+    def weight_variable(shape: list[int]) -> tf.Variable:
+        return tf.Variable(tf.truncated_normal(shape, stddev=0.1))
+
+    def bias_variable(shape: list[int]) -> tf.Variable:
+        return tf.Variable(tf.constant(np.full(shape, 0.1, "float32")))
+
+    def conv2d(x: tf.Tensor, W: tf.Tensor) -> tf.Tensor:
+        return tf.nn.conv2d(x, W, strides=[1, 1, 1, 1], padding="SAME")
+
+    def max_pool_2x2(x: tf.Tensor) -> tf.Tensor:
+        return tf.nn.max_pool(x, ksize=[1, 2, 2, 1], strides=[1, 2, 2, 1], padding="SAME")
+
+    mnist = get_mnist(flatten=True, onehot=True)
+    x = tf.placeholder(tf.float32, [None, 784])
+    y_ = tf.placeholder(tf.float32, [None, 10])
+    keep_prob = tf.placeholder(tf.float32)
+    x_image = tf.reshape(x, [-1, 28, 28, 1])
+    h_conv1 = tf.nn.relu(conv2d(x_image, weight_variable([5, 5, 1, 8])) + bias_variable([8]))
+    h_pool1 = max_pool_2x2(h_conv1)
+    h_conv2 = tf.nn.relu(conv2d(h_pool1, weight_variable([5, 5, 8, 16])) + bias_variable([16]))
+    h_pool2 = max_pool_2x2(h_conv2)
+    h_flat = tf.reshape(h_pool2, [-1, 7 * 7 * 16])
+    h_fc1 = tf.nn.relu(tf.matmul(h_flat, weight_variable([7 * 7 * 16, 64])) + bias_variable([64]))
+    h_drop = tf.nn.dropout(h_fc1, keep_prob)
+    y_conv = tf.matmul(h_drop, weight_variable([64, 10])) + bias_variable([10])
+    loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(labels=y_, logits=y_conv))
+    train_step = tf.train.AdamOptimizer(1e-3).minimize(loss)
+    correct_prediction = tf.equal(tf.argmax(y_conv, 1), tf.argmax(y_, 1))
+    accuracy = tf.reduce_mean(tf.cast(correct_prediction, tf.float32))
+
+    with tf.Session() as sess:
+        sess.run(tf.global_variables_initializer())
+        for _ in range(60):
+            batch = mnist.train.next_batch(50)
+            train_step.run(feed_dict={x: batch[0], y_: batch[1], keep_prob: 0.5})
+        test = {x: mnist.test.images[:500], y_: mnist.test.labels[:500], keep_prob: 1.0}
+        assert accuracy.eval(feed_dict=test) > 0.7
+
+
 def test_save_and_restore(tmp_path: Path) -> None:
     v1 = tf.get_variable("v1", shape=[3], initializer=tf.zeros_initializer())
     v2 = tf.get_variable("v2", shape=[5], initializer=tf.zeros_initializer())

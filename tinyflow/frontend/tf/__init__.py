@@ -1,6 +1,6 @@
 """TensorFlow 1's language, as TinyFlow spoke it."""
 
-from tinyflow.frontend.tf import layers, nn, train
+from tinyflow.frontend.tf import layers, losses, nn, train
 from tinyflow.frontend.tf.api import *  # noqa: F403
 from tinyflow.frontend.tf.api import __all__ as _api
 from tinyflow.frontend.tf.array import *  # noqa: F403
@@ -33,6 +33,7 @@ __all__ = [
     "Tensor",
     "Variable",
     "layers",
+    "losses",
     "nn",
     "pad",
     "train",

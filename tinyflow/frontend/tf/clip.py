@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tinyflow.errors import GraphError
 from tinyflow.frontend.tf.api import add_n, reduce_sum, sqrt, square
-from tinyflow.frontend.tf.nn import relu
+from tinyflow.frontend.tf.array import maximum
 from tinyflow.frontend.tf.tensor import Like, Tensor
 
 __all__ = ["clip_by_global_norm", "global_norm"]
@@ -35,5 +35,5 @@ def clip_by_global_norm(
     Source: Pascanu, Mikolov and Bengio, On the difficulty of training recurrent networks, 2013.
     """
     norm = global_norm(t_list) if use_norm is None else use_norm
-    scale = clip_norm / (clip_norm + relu(norm - clip_norm))
+    scale = clip_norm / maximum(norm, clip_norm)
     return [None if t is None else t * scale for t in t_list], norm

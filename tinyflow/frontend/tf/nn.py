@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from tinyflow import ops
 from tinyflow.frontend.tf.conv import avg_pool, bias_add, conv2d, flatten_layer, max_pool, pad
+from tinyflow.frontend.tf.losses import (
+    sigmoid_cross_entropy_with_logits,
+    sparse_softmax_cross_entropy_with_logits,
+)
 from tinyflow.frontend.tf.norm import batch_norm, batch_normalization, inference
 from tinyflow.frontend.tf.scope import current_scope
 from tinyflow.frontend.tf.tensor import Like, Tensor, Variable, apply
@@ -26,8 +30,11 @@ __all__ = [
     "pad",
     "relu",
     "sigmoid",
+    "sigmoid_cross_entropy_with_logits",
     "softmax",
     "softmax_cross_entropy_with_logits",
+    "softmax_cross_entropy_with_logits_v2",
+    "sparse_softmax_cross_entropy_with_logits",
     "tanh",
 ]
 __all__ += _transformer
@@ -96,6 +103,9 @@ def softmax_cross_entropy_with_logits(
 ) -> Tensor:
     """-sum(labels * log softmax(logits)) per row; both (n, c) -> (n,)."""
     return apply(ops.softmax_cross_entropy_with_logits, logits, labels, name=name)
+
+
+softmax_cross_entropy_with_logits_v2 = softmax_cross_entropy_with_logits
 
 
 def mean_softmax_cross_entropy_with_logits(

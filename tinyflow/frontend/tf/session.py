@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import Any
 
 from tinyflow.errors import FeedError
 from tinyflow.frontend.tf.saver import check_fits
-from tinyflow.frontend.tf.scope import current_scope
+from tinyflow.frontend.tf.scope import Scope, current_scope
 from tinyflow.frontend.tf.tensor import ACTIVE, Tensor, unwrap
 from tinyflow.ir import Value
 from tinyflow.passes import STANDARD, Pipeline
@@ -25,13 +26,19 @@ class Session(Runner):
     """``tf.Session(config='cpu')``; see :class:`tinyflow.runtime.session.Session`.
 
     ``with tf.Session() as sess:`` makes it the session of ``tensor.eval()``. Without ``seed``, it
-    is that of ``tf.set_random_seed``.
+    is that of ``tf.set_random_seed``. A ``graph`` is what the ``with`` block builds into.
     """
 
     def __init__(
-        self, config: str = "cpu", *, pipeline: Pipeline = STANDARD, seed: int | None = None
+        self,
+        config: str = "cpu",
+        *,
+        pipeline: Pipeline = STANDARD,
+        seed: int | None = None,
+        graph: Scope | None = None,
     ) -> None:
-        seed = current_scope().seed if seed is None else seed
+        self._graph, self._block = graph, ExitStack()
+        seed = (graph or current_scope()).seed if seed is None else seed
         super().__init__(config, pipeline=pipeline, seed=seed)
 
     def run(self, fetch: Any, feed_dict: Mapping[Tensor, Any] | None = None) -> Any:
@@ -97,9 +104,12 @@ class Session(Runner):
 
     def __enter__(self) -> Session:
         ACTIVE.append(self)
+        if self._graph is not None:
+            self._block.enter_context(self._graph.as_default())
         return self
 
     def __exit__(self, *error: object) -> None:
+        self._block.close()
         ACTIVE.remove(self)
 
     def close(self) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from tinyflow.frontend.tf.api import assign, sqrt, zeros
+from tinyflow.frontend.tf.api import assign, cast, multiply, pow, sqrt, zeros
 from tinyflow.frontend.tf.optimizer import Optimizer, Rate
 from tinyflow.frontend.tf.saver import Saver
 from tinyflow.frontend.tf.scope import current_scope
-from tinyflow.frontend.tf.tensor import Tensor, Variable
+from tinyflow.frontend.tf.tensor import Like, Tensor, Variable
+from tinyflow.types import DType
 
 __all__ = [
     "AdagradOptimizer",
@@ -16,7 +17,25 @@ __all__ = [
     "Optimizer",
     "RMSPropOptimizer",
     "Saver",
+    "exponential_decay",
 ]
+
+
+def exponential_decay(
+    learning_rate: Like,
+    global_step: Tensor,
+    decay_steps: int,
+    decay_rate: float,
+    staircase: bool = False,
+) -> Tensor:
+    """learning_rate * decay_rate ** (global_step / decay_steps), the exponent whole if staircase.
+
+    Hand ``global_step`` to ``minimize`` too, which counts it up.
+    """
+    passed = cast(global_step, DType.float32) / float(decay_steps)
+    if staircase:
+        passed = cast(cast(passed, DType.int64), DType.float32)
+    return multiply(learning_rate, pow(decay_rate, passed))
 
 
 class GradientDescentOptimizer(Optimizer):
