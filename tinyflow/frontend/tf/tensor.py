@@ -242,7 +242,7 @@ def forward_shape(value: Value) -> Shape:
         unknown: tuple[Shape, ...] = (None,) * len(node.outputs)
         try:
             shapes = node.op.shape(node.attrs, [known[v] for v in node.inputs], unknown)[1]
-        except TinyflowError:  # a contradiction, which is reported when the graph is run
+        except (TinyflowError, NotImplementedError):  # reported, if it matters, by the run
             shapes = unknown
         known.update(zip(node.outputs, shapes))
     return known[value]
