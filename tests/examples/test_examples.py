@@ -27,14 +27,23 @@ def test_the_example_reaches_its_accuracy(name, capsys):
     assert "accuracy on 1000 " in capsys.readouterr().out
 
 
+def test_the_residual_network_learns_made_up_images(capsys):
+    tf.reset_default_graph()
+    script = runpy.run_path(str(EXAMPLES / "cifar_resnet.py"))
+    assert script["main"](epochs=1, batch_size=20, synthetic=True) >= 0.9
+    assert "accuracy on 200 test images" in capsys.readouterr().out
+
+
 def test_every_example_is_tested_and_imports_the_engine_only():
     scripts = sorted(EXAMPLES.glob("*.py"))
-    assert [path.stem for path in scripts] == sorted(WANTED)
+    assert [path.stem for path in scripts] == sorted([*WANTED, "cifar_resnet"])
     for path in scripts:
         imports = [line for line in path.read_text().splitlines() if "import " in line]
         assert "import tinyflow as tf" in imports
         assert set(imports) <= {
             "import numpy as np",
+            "import sys",
             "import tinyflow as tf",
+            "from tinyflow.datasets import get_cifar10",
             "from tinyflow.datasets import get_mnist",
         }

@@ -1,4 +1,4 @@
-"""Data sets for the examples and homeworks; they work offline. Layer: datasets.
+"""Handwritten digits. Layer: datasets.
 
     mnist = get_mnist(flatten=True, onehot=True)
     images, labels = mnist.train.next_batch(100)      # float32 (100, 784) and (100, 10)
@@ -14,51 +14,21 @@ import struct
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from tinyflow.datasets.batches import Array, Batches
 from tinyflow.errors import FeedError
 
-__all__ = ["Batches", "MNIST", "get_mnist"]
+__all__ = ["MNIST", "get_mnist"]
 
-Array = np.ndarray[Any, Any]
-_BUNDLED = Path(__file__).parent / "data" / "mnist_5k.npz"
+_BUNDLED = Path(__file__).parent.parent / "data" / "mnist_5k.npz"
 _UNREADABLE = (
     *(OSError, EOFError, ValueError, TypeError, LookupError),
     *(struct.error, zlib.error, zipfile.BadZipFile),
 )
 _SEED = 1234  # TinyFlow's; part of what makes results comparable
-
-
-class Batches:
-    """Images with their labels, handed out in batches.
-
-    ``images`` float32 in [0, 1], (n, 1, 28, 28) or (n, 784); ``labels`` int64 (n,) or, one-hot,
-    float32 (n, 10).
-    """
-
-    def __init__(self, images: Array, labels: Array) -> None:
-        self.images, self.labels = images, labels
-        self._next = 0
-
-    def next_batch(self, batch_size: int) -> tuple[Array, Array]:
-        """The next ``batch_size`` images and labels (views; copy before writing to them).
-
-        The order is fixed. When fewer are left, it starts again at the first image, so that every
-        batch is full. Raises FeedError if the size is not between 1 and the number of images.
-        """
-        count = len(self.images)
-        if not isinstance(batch_size, int | np.integer) or not 1 <= batch_size <= count:
-            raise FeedError("wrong batch size", got=repr(batch_size), expected=f"1 to {count}")
-        if self._next + batch_size > count:
-            self._next = 0
-        part = slice(self._next, self._next + int(batch_size))
-        self._next = part.stop
-        return self.images[part], self.labels[part]
-
-    def __len__(self) -> int:
-        return len(self.images)
 
 
 class MNIST(NamedTuple):
