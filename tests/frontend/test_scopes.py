@@ -102,6 +102,7 @@ def test_variables_are_listed_and_initialised_apart() -> None:
         assert sess.run(b) == 2 and sess.run(b).dtype == "int64"
         with pytest.raises(tf.TinyflowError, match="'a' is not initialised"):
             sess.run(a)
+    assert [tf.Variable(v).dtype for v in (1, 1.0, True)] == [tf.int32, tf.float32, tf.bool]
     made = tf.Variable.implicit("made", [2])
     with pytest.raises(GraphError, match="variable 'made'.*has no initialiser"):
         _ = made.initializer

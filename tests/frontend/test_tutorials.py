@@ -136,6 +136,7 @@ def test_deep_digits_with_convolution_pooling_and_dropout() -> None:
 def test_save_and_restore(tmp_path: Path) -> None:
     v1 = tf.get_variable("v1", shape=[3], initializer=tf.zeros_initializer())
     v2 = tf.get_variable("v2", shape=[5], initializer=tf.zeros_initializer())
+    global_step = tf.Variable(0, name="global_step", trainable=False)
     inc_v1 = v1.assign(v1 + 1)
     dec_v2 = v2.assign(v2 - 1)
     init_op = tf.global_variables_initializer()
@@ -144,13 +145,15 @@ def test_save_and_restore(tmp_path: Path) -> None:
         sess.run(init_op)
         inc_v1.eval()
         dec_v2.eval()
-        save_path = saver.save(sess, str(tmp_path / "model.ckpt"), global_step=7)
-        assert save_path.endswith("model.ckpt-7")
+        assert saver.save(sess, str(tmp_path / "model.ckpt"), 7).endswith("model.ckpt-7")
+        sess.run(tf.assign(global_step, 8))
+        save_path = saver.save(sess, str(tmp_path / "model.ckpt"), global_step=global_step)
+        assert save_path.endswith("model.ckpt-8")
 
     tf.reset_default_graph()
     v1 = tf.get_variable("v1", shape=[3])
     v2 = tf.get_variable("v2", shape=[5])
-    saver = tf.train.Saver()
+    saver = tf.train.Saver([v1, v2])
     with tf.Session() as sess:
         saver.restore(sess, save_path)
         np.testing.assert_array_equal(v1.eval(), np.ones(3))

@@ -117,3 +117,17 @@ def test_a_pass_that_breaks_its_contract_is_an_error_as_in_a_run() -> None:
     sess = tf.Session(pipeline=STANDARD.replace("specialise", lambda graph: None))  # type: ignore
     with pytest.raises(PassError, match="pass 'specialise' returned no graph"):
         sess.bisect(tf.exp(x), {x: np.ones(2)})
+
+
+def test_passes_that_are_still_to_be_written_are_left_out() -> None:
+    def unwritten(graph: Graph) -> Graph:
+        raise NotImplementedError
+
+    step, feeds = network()
+    sess = tf.Session(pipeline=STANDARD.replace("order", unwritten))
+    sess.run(tf.global_variables_initializer())
+    found = sess.bisect(step, feeds)
+    assert found.culprit is None
+    names = [each.name for each in found.steps]
+    assert names[-1] == "emitted function" and "specialise" in names and "order" not in names
+    assert sess.profile(step, feeds, runs=1).lines

@@ -13,7 +13,7 @@ import numpy as np
 
 from tinyflow.errors import TinyflowError
 from tinyflow.ir import Graph, Node, Value
-from tinyflow.passes.contract import Step
+from tinyflow.passes.contract import Pipeline, Step
 from tinyflow.runtime.interpreter import Watch
 from tinyflow.runtime.observe import Array, as_host, observe
 from tinyflow.runtime.session import Session
@@ -83,7 +83,7 @@ def bisect(
     """
     clone = session.clone()
     graph, feeds = clone.prepared(fetches, fed, given)
-    steps = clone.pipeline.trace(graph)
+    steps = _trace(clone.pipeline, graph)
     wanted = _interpreted(clone, graph, feeds)
     rows: list[Change] = []
     for before, step in zip([None, *steps], steps):
@@ -100,6 +100,16 @@ def bisect(
     found = _attempt(_emitted, clone, fetches, fed, given)
     rows.append(_compare(Step(EMITTED, steps[-1].graph), wanted, found, tolerance))
     return Bisection(tuple(rows), EMITTED if rows[-1].differs else None)
+
+
+def _trace(pipeline: Pipeline, graph: Graph) -> list[Step]:
+    """As far as the passes are written: the engine of a homework lacks some."""
+    for count in range(len(pipeline.passes), 0, -1):
+        try:
+            return Pipeline(pipeline.passes[:count]).trace(graph)
+        except NotImplementedError:
+            continue
+    return Pipeline(()).trace(graph)
 
 
 def _interpreted(

@@ -26,11 +26,13 @@ class Saver:
     def __init__(self, var_list: Sequence[Variable] | None = None) -> None:
         self._nodes = None if var_list is None else [v.value.node for v in var_list]
 
-    def save(self, sess: Session, save_path: str, global_step: int | None = None) -> str:
+    def save(self, sess: Session, save_path: str, global_step: int | Variable | None = None) -> str:
         """Write one file and return its path: ``save_path``, with ``-<global_step>`` if given.
 
         Raises RunError if a variable is not initialised or the place cannot be written.
         """
+        if isinstance(global_step, Variable):
+            global_step = int(sess.variable(global_step.name))
         path = save_path if global_step is None else f"{save_path}-{int(global_step)}"
         saved = sess.checkpoint()
         for name in self._variables():

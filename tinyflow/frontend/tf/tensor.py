@@ -11,9 +11,9 @@ from tinyflow import ops
 from tinyflow.errors import GraphError, RunError, TinyflowError
 from tinyflow.frontend.tf.index import indexed
 from tinyflow.frontend.tf.scope import current_scope
-from tinyflow.ir import Graph, Node, Op, Value, as_value
+from tinyflow.ir import CONSTANT, Graph, Node, Op, Value, as_value
 from tinyflow.passes import DTYPES, SHAPES, infer
-from tinyflow.types import DType, Shape, as_dtype, as_shape, show_shape
+from tinyflow.types import DType, Shape, as_dtype, as_shape, default_dtype, show_shape
 
 __all__ = ["Like", "Tensor", "Variable", "apply"]
 __all__ += ["forward_shape", "product_of", "unwrap", "wrap"]
@@ -156,6 +156,8 @@ class Variable(Tensor):
     ) -> None:
         first = unwrap(init)
         shape, drawn = _known(first)
+        if drawn is None and first.node.op is CONSTANT:
+            drawn = default_dtype(first.node.attrs["value"])  # of a Python number, as TensorFlow's
         chosen = as_dtype(dtype) if dtype else drawn or DType.float32
         made = _new_variable(name or "variable", shape, chosen, trainable)
         super().__init__(made)
