@@ -155,6 +155,20 @@ def test_an_id_out_of_range_is_an_error_that_names_it(device: str) -> None:
         sess.run(rows, {ids: np.array([0, 4], np.int32)})
 
 
+@pytest.mark.parametrize("device", ["cpu", "numpy", "cpu interpret"])
+def test_a_step_with_an_id_out_of_range_changes_nothing(device: str) -> None:
+    table, ids = tf.Variable(X, name="table"), tf.placeholder(tf.int32, name="ids")
+    loss = tf.reduce_sum(tf.nn.embedding_lookup(table, ids))
+    step = tf.train.GradientDescentOptimizer(0.1).minimize(loss)
+    (slope,) = tf.gradients(loss, table)
+    sess = tf.Session(config=device)
+    sess.run(tf.initialize_all_variables())
+    for fetch in (step, slope):  # nothing but the check needs the rows themselves
+        with pytest.raises(TinyflowError, match=r"gather \(test_array.py.*id -1 at position 0"):
+            sess.run(fetch, {ids: np.array([-1, 1], np.int32)})
+    np.testing.assert_array_equal(sess.run(table), X)
+
+
 # --- dropout -----------------------------------------------------------------------------------
 
 ONES = np.ones((200, 50), np.float32)

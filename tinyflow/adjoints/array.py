@@ -48,9 +48,12 @@ def slice_grad_adjoint(node: Node, dy: Value) -> Adjoints:
 
 
 def gather_adjoint(node: Node, dy: Value) -> Adjoints:
-    """z = x[ids]  =>  dx = 0, plus each row of dy at the id that it was read by."""
+    """z = x[ids]  =>  dx = 0, plus each row of dy at the id that it was read by.
+
+    It waits for the gather itself, which checks the ids before a step writes anything.
+    """
     x, ids = node.inputs
-    return ops.gather_grad(dy, ids, x, axis=node.attrs["axis"]), None
+    return ops.gather_grad(dy, ids, x, axis=node.attrs["axis"], after=(node,)), None
 
 
 def gather_grad_adjoint(node: Node, dy: Value) -> Adjoints:

@@ -93,7 +93,7 @@ def _zeros(dy: Tensor, like: Tensor | None, shape: Any, out: Out) -> Tensor:
 
 def _refuse(ids: Tensor, size: int) -> None:
     plain = ids.double() if ids.is_floating_point() else ids  # numpy has no bfloat16
-    error = wrong_id(plain.numpy(), size)
+    error = wrong_id(plain.cpu().numpy(), size)
     if error:
         raise error
 

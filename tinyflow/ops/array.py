@@ -266,9 +266,8 @@ gather_grad = Op(
     shape=_gather_grad_shape,
     dtype=_IndexedDType(NUMBER.computes, decides=(0,)),
     shape_only=frozenset({2}),
-    can_fail=True,
     doc="""0 in the shape of ``like``, plus each part of dy where gather read it: the adjoint of
-    gather. Ids that occur twice add up.""",
+    gather, which has checked the ids. Ids that occur twice add up.""",
 )
 
 cumsum = Op(
