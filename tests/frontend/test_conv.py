@@ -198,6 +198,22 @@ def test_inference_uses_the_moving_statistics_and_moves_nothing():
         np.testing.assert_allclose(session.run(tested, {x: other}), expected, rtol=1e-3, atol=1e-3)
 
 
+def test_a_placeholder_may_switch_between_training_and_inference():
+    x, training = tf.placeholder(tf.float32), tf.placeholder(tf.bool, [])
+    y = tf.nn.batch_norm(x, training=training, name="bn", momentum=0.5, epsilon=0.001)
+    step = tf.train.GradientDescentOptimizer(0.01).minimize(tf.reduce_sum(tf.square(y)))
+    image = normal(4, 3, 5, 5) + 1
+    session = started(y, {x: image.shape})
+    on, off = {x: image, training: True}, {x: image, training: False}
+    np.testing.assert_allclose(session.run(y, off), 2 * image / np.sqrt(1.001) + 1, rtol=1e-5)
+    assert abs(session.run(y, on).mean() - 1) < 1e-5
+    state = [tf.Variable.of(_all_variables()[f"bn_moving_{w}"]) for w in ("mean", "variance")]
+    session.run(step, off)
+    np.testing.assert_array_equal(session.run(state), [np.zeros(3), np.ones(3)])
+    session.run(step, on)
+    np.testing.assert_allclose(session.run(state[0]), 0.5 * image.mean((0, 2, 3)), rtol=1e-4)
+
+
 def test_a_layer_in_inference_from_the_start_takes_given_statistics():
     x, image = tf.placeholder(tf.float32), normal(2, 3, 4, 4)
     given = [tf.Variable(np.float32([k, k + 1, k + 2])) for k in (1, 2, 3, 4)]

@@ -17,7 +17,7 @@ def batch_norm(
     gamma: Tensor | None = None,
     beta: Tensor | None = None,
     *,
-    training: bool = True,
+    training: bool | Tensor = True,
     moving_mean: Variable | None = None,
     moving_variance: Variable | None = None,
     momentum: float = 0.9,
@@ -34,7 +34,8 @@ def batch_norm(
 
     so momentum is the share that stays, as in TensorFlow (PyTorch calls 1 - momentum that). The
     variance is the mean of squares, divided by n. With ``training=False`` the moving values are
-    used and nothing moves; :func:`inference` turns a whole network over to them.
+    used and nothing moves; :func:`inference` turns a whole network over to them. A bool tensor,
+    such as a placeholder, chooses in each run; both are computed then.
 
     Args:
         gamma, beta: (c,), in place of new variables ``<name>_gamma`` and ``<name>_beta``, which
@@ -52,12 +53,22 @@ def batch_norm(
     mean = _moving(f"{name}_moving_mean", ops.zeros_like, gamma, moving_mean)
     variance = _moving(f"{name}_moving_variance", ops.ones_like, gamma, moving_variance)
     inputs = [to_nchw(x, layout), *(p.value for p in (gamma, beta, mean, variance))]
-    attrs = {"training": training, "epsilon": epsilon}
-    node = ops.batch_norm.node(inputs, attrs, name=name, after=scope.waits)
-    if training:
-        pairs = zip((mean, variance), node.outputs[1:])
-        scope.updates[node] = [_move(old, batch, momentum).value for old, batch in pairs]
-    return from_nchw(node.outputs[0], layout)
+
+    def normalised(training: bool) -> tuple[Value, ...]:
+        attrs = {"training": training, "epsilon": epsilon}
+        return ops.batch_norm.node(inputs, attrs, name=name, after=scope.waits).outputs
+
+    if training is False:
+        return from_nchw(normalised(False)[0], layout)
+    y, *batch = normalised(True)
+    moved = [_mixed(old, new, momentum) for old, new in zip((mean, variance), batch)]
+    if isinstance(training, Tensor):
+        y = ops.where(training.value, y, normalised(False)[0])
+        stay = (mean.value, variance.value)
+        moved = [ops.where(training.value, new, old) for new, old in zip(moved, stay)]
+    writes = zip((mean, variance), moved)
+    scope.updates[batch[0].node] = [old.assign(Tensor(new)).value for old, new in writes]
+    return from_nchw(y, layout)
 
 
 def _moving(name: str, first: Op, like: Tensor, given: Variable | None) -> Variable:
@@ -67,8 +78,8 @@ def _moving(name: str, first: Op, like: Tensor, given: Variable | None) -> Varia
         return Variable(Tensor(first(like.value)), name, trainable=False)
 
 
-def _move(moving: Variable, batch: Value, momentum: float) -> Tensor:
-    return moving.assign(moving * momentum + Tensor(batch) * (1.0 - momentum))
+def _mixed(moving: Variable, batch: Value, momentum: float) -> Value:
+    return (moving * momentum + Tensor(batch) * (1.0 - momentum)).value
 
 
 def batch_normalization(
