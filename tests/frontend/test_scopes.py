@@ -172,3 +172,19 @@ def test_a_session_of_a_graph_builds_into_it() -> None:
         tf.global_variables_initializer().run()
         assert sess.run(v * 2.0) == 6.0
     assert not tf.global_variables()
+
+
+def test_small_calls_of_older_tutorials() -> None:
+    x = tf.placeholder("float", [None, 3])
+    assert x.get_shape().as_list() == [None, 3] and x.shape == (None, 3)
+    with pytest.raises(ShapeError, match="the rank is not known"):
+        tf.placeholder("float").get_shape()
+    given = np.array([[3.0, 1.0, 2.0]])
+    made = tf.Session().run([tf.arg_min(x, 1), tf.neg(x), tf.cast(x, "double")], {x: given})
+    assert made[0] == [1] and made[2].dtype == "float64"
+    np.testing.assert_array_equal(made[1], -given)
+    wide = tf.random_normal([20000], mean=tf.constant(5.0), stddev=1.0 / tf.sqrt(4.0))
+    drawn = tf.Session().run(wide)
+    assert abs(drawn.mean() - 5) < 0.02 and abs(drawn.std() - 0.5) < 0.02
+    number = tf.Session().run(tf.constant(2) + tf.constant(3))
+    assert f"{number:.3f} {int(number)}" == "5.000 5"

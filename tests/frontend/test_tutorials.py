@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -173,3 +174,60 @@ def test_moving_average_updated_by_control_dependencies() -> None:
         sess.run(train_op, {x: [2.0, 4.0]})
         np.testing.assert_allclose(sess.run(average), 0.3, rtol=1e-6)
         assert sess.run(w) < 1.0
+
+
+def test_two_networks_trained_against_each_other_in_one_run() -> None:
+    def glorot_init(shape: list[int]) -> tf.Tensor:
+        return tf.random_normal(shape=shape, stddev=1.0 / tf.sqrt(shape[0] / 2.0))
+
+    weights = {
+        "gen": tf.Variable(glorot_init([8, 16])),
+        "disc_hidden": tf.Variable(glorot_init([16, 12])),
+        "disc_out": tf.Variable(glorot_init([12, 1])),
+    }
+
+    def discriminator(x: tf.Tensor) -> tf.Tensor:
+        hidden = tf.nn.relu(tf.matmul(x, weights["disc_hidden"]))
+        return tf.nn.sigmoid(tf.matmul(hidden, weights["disc_out"]))
+
+    gen_input = tf.placeholder(tf.float32, shape=[None, 8], name="input_noise")
+    disc_input = tf.placeholder(tf.float32, shape=[None, 16], name="disc_input")
+    disc_real = discriminator(disc_input)
+    disc_fake = discriminator(tf.nn.sigmoid(tf.matmul(gen_input, weights["gen"])))
+    gen_loss = -tf.reduce_mean(tf.log(disc_fake))
+    disc_loss = -tf.reduce_mean(tf.log(disc_real) + tf.log(1.0 - disc_fake))
+    gen_vars, disc_vars = [weights["gen"]], [weights["disc_hidden"], weights["disc_out"]]
+    train_gen = tf.train.AdamOptimizer(0.01).minimize(gen_loss, var_list=gen_vars)
+    train_disc = tf.train.AdamOptimizer(0.01).minimize(disc_loss, var_list=disc_vars)
+
+    rng = np.random.RandomState(0)
+    feed_dict = {gen_input: rng.uniform(-1, 1, (32, 8)), disc_input: rng.uniform(size=(32, 16))}
+    with tf.Session(seed=1) as sess:
+        sess.run(tf.global_variables_initializer())
+        frozen = sess.run(disc_vars)
+        before = sess.run(gen_loss, feed_dict)
+        for _ in range(20):
+            sess.run(train_gen, feed_dict)
+        assert sess.run(gen_loss, feed_dict) < before
+        for old, new in zip(frozen, sess.run(disc_vars)):
+            np.testing.assert_array_equal(old, new)
+        fetches = [train_gen, train_disc, gen_loss, disc_loss]
+        losses = [sess.run(fetches, feed_dict=feed_dict)[2:] for _ in range(30)]
+    assert np.isfinite(losses).all()
+    assert losses[-1][1] < losses[0][1]
+
+
+def test_an_autoencoder_with_rmsprop() -> None:
+    images = get_mnist(flatten=True, onehot=True).train.next_batch(64)[0]
+    X = tf.placeholder("float", [None, 784])
+    layers, y_pred = [784, 32, 784], X
+    for n_in, n_out in pairwise(layers):
+        weight = tf.Variable(tf.random_normal([n_in, n_out], stddev=0.1))
+        bias = tf.Variable(tf.random_normal([n_out], stddev=0.1))
+        y_pred = tf.nn.sigmoid(tf.add(tf.matmul(y_pred, weight), bias))
+    cost = tf.reduce_mean(tf.pow(X - y_pred, 2))
+    optimizer = tf.train.RMSPropOptimizer(0.01).minimize(cost)
+    with tf.Session() as sess:
+        sess.run(tf.global_variables_initializer())
+        costs = [sess.run([optimizer, cost], feed_dict={X: images})[1] for _ in range(300)]
+    assert costs[-1] < costs[0] / 3

@@ -17,14 +17,14 @@ from tinyflow.passes.gradient import gradient as reference_gradient
 from tinyflow.types import DType, Shape, as_dtype, as_shape, show_shape
 
 __all__ = [
-    "add", "add_n", "argmax", "assign", "assign_add", "assign_sub", "broadcast_to", "cast",
-    "constant", "div", "equal", "exp", "global_variables", "global_variables_initializer",
-    "gradients", "greater", "group", "identity", "infer_variable_shapes",
-    "initialize_all_variables", "log", "matmul", "mul", "multiply", "negative", "no_op", "normal",
-    "ones", "ones_like", "placeholder", "pow", "random_normal", "random_uniform", "reduce_max",
-    "reduce_mean", "reduce_min", "reduce_sum", "reshape", "sigmoid", "sqrt", "square",
-    "stop_gradient", "sub", "subtract", "tanh", "trainable_variables", "transpose",
-    "truncated_normal", "uniform", "variables_initializer", "zeros", "zeros_like",
+    "add", "add_n", "arg_max", "arg_min", "argmax", "argmin", "assign", "assign_add", "assign_sub",
+    "broadcast_to", "cast", "constant", "div", "equal", "exp", "global_variables",
+    "global_variables_initializer", "gradients", "greater", "group", "identity",
+    "infer_variable_shapes", "initialize_all_variables", "log", "matmul", "mul", "multiply", "neg",
+    "negative", "no_op", "normal", "ones", "ones_like", "placeholder", "pow", "random_normal",
+    "random_uniform", "reduce_max", "reduce_mean", "reduce_min", "reduce_sum", "reshape", "sigmoid",
+    "sqrt", "square", "stop_gradient", "sub", "subtract", "tanh", "trainable_variables",
+    "transpose", "truncated_normal", "uniform", "variables_initializer", "zeros", "zeros_like",
 ]  # fmt: skip
 
 _OLD_NAMES = {"float": DType.float32, "double": DType.float64, "int": DType.int32}
@@ -79,13 +79,15 @@ def normal(
 
 def random_normal(
     shape: object,
-    mean: float = 0.0,
-    stddev: float = 1.0,
+    mean: float | Tensor = 0.0,
+    stddev: float | Tensor = 1.0,
     dtype: DType | str = DType.float32,
     seed: int | None = None,
     name: str | None = None,
 ) -> Tensor:
-    """TensorFlow's name and argument order for :func:`normal`."""
+    """TensorFlow's name and argument order for :func:`normal`; mean and stddev may be tensors."""
+    if isinstance(mean, Tensor) or isinstance(stddev, Tensor):
+        return add(normal(shape, 1.0, 0.0, dtype, seed) * stddev, mean, name)
     return normal(shape, stddev, mean, dtype, seed, name)
 
 
@@ -162,6 +164,9 @@ def negative(x: Like, name: str | None = None) -> Tensor:
     return apply(ops.neg, x, name=name)
 
 
+neg = negative
+
+
 def square(x: Like, name: str | None = None) -> Tensor:
     """x * x."""
     return apply(ops.mul, x, x, name=name)
@@ -204,6 +209,7 @@ def greater(x: Like, y: Like, name: str | None = None) -> Tensor:
 
 def cast(x: Like, dtype: DType | str, name: str | None = None) -> Tensor:
     """x with another dtype."""
+    dtype = _OLD_NAMES.get(dtype, dtype) if isinstance(dtype, str) else dtype
     return apply(ops.cast, x, dtype=as_dtype(dtype), name=name)
 
 
@@ -285,6 +291,14 @@ def reduce_min(
 def argmax(x: Like, axis: int = 0, name: str | None = None) -> Tensor:
     """Position of the largest element along ``axis``, int64."""
     return apply(ops.argmax, x, axis=axis, name=name)
+
+
+def argmin(x: Like, axis: int = 0, name: str | None = None) -> Tensor:
+    """Position of the smallest element along ``axis``, int64."""
+    return argmax(negative(x), axis, name)
+
+
+arg_max, arg_min = argmax, argmin
 
 
 def reshape(x: Like, shape: object, name: str | None = None) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinyflow import ops
-from tinyflow.errors import GraphError, RunError, TinyflowError
+from tinyflow.errors import GraphError, RunError, ShapeError, TinyflowError
 from tinyflow.frontend.tf.index import indexed
 from tinyflow.frontend.tf.scope import current_scope
 from tinyflow.ir import CONSTANT, Graph, Node, Op, Value, as_value
@@ -17,6 +17,16 @@ from tinyflow.types import DType, Shape, as_dtype, as_shape, default_dtype, show
 
 __all__ = ["Like", "Tensor", "Variable", "apply"]
 __all__ += ["forward_shape", "product_of", "unwrap", "wrap"]
+
+
+class TensorShape(tuple[int | None, ...]):
+    """A known shape: a tuple that also answers as TensorFlow 1's shapes do."""
+
+    __slots__ = ()
+
+    def as_list(self) -> list[int | None]:
+        """The sizes, None where unknown."""
+        return list(self)
 
 
 class Tensor:
@@ -41,9 +51,17 @@ class Tensor:
         return self._value.node.name or self._value.node.op.name
 
     @property
-    def shape(self) -> Shape:
+    def shape(self) -> TensorShape | None:
         """Inferred shape; unknown sizes are None."""
-        return _known(self.value)[0]
+        shape = _known(self.value)[0]
+        return None if shape is None else TensorShape(shape)
+
+    def get_shape(self) -> TensorShape:
+        """The shape, with ``.as_list()``; raises ShapeError if not even the rank is known."""
+        shape = self.shape
+        if shape is None:
+            raise ShapeError("the rank is not known", node=self._value.node, fix="Use tf.reshape.")
+        return shape
 
     @property
     def dtype(self) -> DType | None:
