@@ -243,6 +243,8 @@ def _batch_norm(
     if not training:
         means = (moving_mean, moving_variance)
         return torch.native_batch_norm(x, gamma, beta, *means, False, 0.0, epsilon)[0]
+    if not x.numel():  # torch refuses: the mean of nothing
+        return x.clone(), torch.full_like(gamma, math.nan), torch.full_like(gamma, math.nan)
     y, mean, scale = torch.native_batch_norm(x, gamma, beta, None, None, True, 0.0, epsilon)
     return y, mean, scale.pow_(-2).sub_(epsilon).clamp_min_(0)
 
@@ -250,6 +252,8 @@ def _batch_norm(
 def _batch_norm_grad(
     dy: Tensor, x: Tensor, gamma: Tensor, mean: Tensor, variance: Tensor, epsilon: float
 ) -> tuple[Tensor, ...]:
+    if not x.numel():  # torch divides by the number of elements, and the process dies
+        return x.clone(), torch.zeros_like(gamma), torch.zeros_like(gamma)
     scale = variance.add(epsilon).rsqrt_()
     results: tuple[Tensor, ...] = _norm_backward(
         dy, x, gamma, None, None, mean, scale, True, epsilon, (True, True, True)
