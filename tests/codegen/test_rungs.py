@@ -267,4 +267,16 @@ def test_squares_are_rows_or_columns_by_the_way_they_are_used(rung: Rung) -> Non
 def test_a_kernel_is_compiled_once_for_all_sizes() -> None:
     first, second = kernel(gelu(10)), kernel(gelu(1000))
     assert first.source == second.source
-    assert first.call.func is second.call.func  # type: ignore[attr-defined]
+    assert first.function is second.function
+
+
+@each_language
+def test_a_bound_kernel_runs_on_the_addresses_in_its_table(language: object) -> None:
+    x, y = drawn([(9,), (9,)])
+    out = np.zeros_like(x)
+    launch = kernel(gelu(9), language).bind(x.ctypes.data, out.ctypes.data)  # type: ignore[arg-type]
+    launch.run()
+    np.testing.assert_allclose(out, unfused(gelu(9), [x])[0], rtol=1e-5, atol=1e-6)
+    launch.table[2] = y.ctypes.data
+    launch.run()
+    np.testing.assert_allclose(out, unfused(gelu(9), [y])[0], rtol=1e-5, atol=1e-6)

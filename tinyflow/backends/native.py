@@ -25,24 +25,49 @@ try:
 except ImportError:  # the extra [fuse] is not installed
     llvm = None
 
-__all__ = ["LADDER", "NativeKernel", "c_kernel", "compile_nest", "llvm_kernel"]
+__all__ = ["LADDER", "Launch", "NativeKernel", "c_kernel", "compile_nest", "llvm_kernel"]
 
 Function = Callable[..., None]
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A kernel bound to addresses: ``run()`` costs a sixth of a microsecond.
+
+    ``table`` holds rows, columns and the addresses of inputs and outputs, in order; entries may be
+    changed between runs. Nobody keeps the arrays alive, nor this object.
+    """
+
+    run: Function
+    table: Any
 
 
 @dataclass(frozen=True, slots=True)
 class NativeKernel:
     """Machine code of one nest for arrays of fixed sizes.
 
-    ``call(*addresses)`` runs it on the addresses of inputs and outputs, in order: ints. The arrays
-    must be contiguous, live and of the right dtypes, which nobody checks. An output may lie where
-    an input of the same shape lies. ``source`` is the generated text, in ``language``.
+    It takes the addresses of inputs and outputs, in order: ints. The arrays must be contiguous,
+    live and of the right dtypes, which nobody checks. An output may lie where an input of the same
+    shape lies. ``source`` is the generated text, in ``language``; ``str(nest)`` the same for
+    readers.
     """
 
     language: str
     source: str
     nest: Nest
-    call: Function
+    rows: int
+    columns: int
+    function: Function
+
+    def bind(self, *addresses: int) -> Launch:
+        """The kernel on these addresses, ready to run many times."""
+        table = (ctypes.c_int64 * (2 + len(addresses)))(self.rows, self.columns, *addresses)
+        return Launch(partial(self.function, ctypes.addressof(table)), table)
+
+    def call(self, *addresses: int) -> None:
+        """Run once on these addresses."""
+        launch = self.bind(*addresses)
+        launch.run()
 
 
 def compile_nest(nest: Nest, rows: int, columns: int) -> NativeKernel | None:
@@ -55,27 +80,24 @@ def llvm_kernel(nest: Nest, rows: int, columns: int) -> NativeKernel | None:
     if llvm is None:
         return None
     source = llvm_source(nest)
-    function = _load_object(source, len(nest.inputs) + len(nest.outputs))
-    return NativeKernel("LLVM", source, nest, partial(function, rows, columns))
+    return NativeKernel("LLVM", source, nest, rows, columns, _load_object(source))
 
 
 def c_kernel(nest: Nest, rows: int, columns: int) -> NativeKernel | None:
     """The kernel compiled by the C compiler of this machine; None if there is none."""
     source = c_source(nest)
-    function = _load_library(source, len(nest.inputs) + len(nest.outputs))
-    return function and NativeKernel("C", source, nest, partial(function, rows, columns))
+    function = _load_library(source)
+    return function and NativeKernel("C", source, nest, rows, columns, function)
 
 
-def _prototype(arrays: int) -> Any:
-    sizes = (ctypes.c_int64, ctypes.c_int64)
-    return ctypes.CFUNCTYPE(None, *sizes, *(ctypes.c_void_p for _ in range(arrays)))
+_PROTOTYPE = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
 # --- llvmlite ----------------------------------------------------------------------------------
 
 
 @cache
-def _load_object(source: str, arrays: int) -> Function:
+def _load_object(source: str) -> Function:
     """Load machine code into this process, for good."""
     cpu, features = llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
     name = digest(source, "llvm", str(llvm.llvm_version_info), cpu, features)
@@ -86,7 +108,7 @@ def _load_object(source: str, arrays: int) -> Function:
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _machine())
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
-    function: Function = _prototype(arrays)(engine.get_function_address("kernel"))
+    function: Function = _PROTOTYPE(engine.get_function_address("launch"))
     function.engine = engine  # type: ignore[attr-defined]  # it owns the code
     return function
 
@@ -117,7 +139,7 @@ def _compile_object(source: str) -> bytes:
 
 
 @cache
-def _load_library(source: str, arrays: int) -> Function | None:
+def _load_library(source: str) -> Function | None:
     """Load a shared library into this process; None without a compiler that can make one."""
     compiler = _compiler()
     if compiler is None:
@@ -133,9 +155,8 @@ def _load_library(source: str, arrays: int) -> Function | None:
             keep(name, library.read_bytes())
         else:
             return None
-        address = ctypes.cast(ctypes.CDLL(str(library)).kernel, ctypes.c_void_p).value
-    function: Function = _prototype(arrays)(address)
-    return function
+        launch: Function = _PROTOTYPE(("launch", ctypes.CDLL(str(library))))
+    return launch
 
 
 @cache

@@ -47,7 +47,7 @@ def c_source(nest: Nest) -> str:
     lines = [_HEAD]
     for name, dtype in needed_functions(nest.order):
         lines += _function(name, dtype)
-    return "\n".join([*lines, *_kernel(nest)]) + "\n"
+    return "\n".join([*lines, *_kernel(nest), *_launch(nest)]) + "\n"
 
 
 def _function(name: str, dtype: DType) -> Iterator[str]:
@@ -108,7 +108,7 @@ def _formula(scalar: Scalar) -> str:
 def _kernel(nest: Nest) -> Iterator[str]:
     arrays = [f"const {_stored(a.dtype)} *{a.name}" for a in nest.inputs]
     arrays += [f"{_stored(a.dtype)} *{a.name}" for a in nest.outputs]
-    yield f"void kernel({', '.join(['int64_t rows', 'int64_t columns', *arrays])}) {{"
+    yield f"static void kernel({', '.join(['int64_t rows', 'int64_t columns', *arrays])}) {{"
     for array in nest.scratch:
         yield f"    {_TYPES[array.dtype]} {array.name}[{SCRATCH_BYTES // array.dtype.itemsize}];"
     yield from _items(nest.once, "    ", nest.wide)
@@ -122,6 +122,15 @@ def _kernel(nest: Nest) -> Iterator[str]:
     for fold in nest.totals:
         yield f"    const {_TYPES[fold.dtype]} {fold.name} = {fold.name}_total;"
     yield from _items(nest.end, "    ", nest.wide)
+    yield "}"
+
+
+def _launch(nest: Nest) -> Iterator[str]:
+    """What is called from outside: the arguments of the kernel stand in a table."""
+    arrays = (*nest.inputs, *nest.outputs)
+    listed = [f"({_stored(a.dtype)} *)(intptr_t)table[{i + 2}]" for i, a in enumerate(arrays)]
+    yield "void launch(const int64_t *table) {"
+    yield f"    kernel({', '.join(['table[0]', 'table[1]', *listed])});"
     yield "}"
 
 

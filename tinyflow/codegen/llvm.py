@@ -1,6 +1,6 @@
 """Print a loop nest as LLVM's intermediate representation. Layer: codegen.
 
-One function ``kernel(rows, columns, inputs..., outputs...)`` of scalar code: LLVM vectorises its
+A function ``kernel(rows, columns, inputs..., outputs...)`` of scalar code: LLVM vectorises its
 column loops. It may, since the loops say that no element depends on another one; row sums may
 be taken in any order. Nothing else departs from IEEE 754 arithmetic.
 """
@@ -197,7 +197,7 @@ class _Kernel(_Writer):
         """Its definition and the properties of its loops."""
         nest = self.nest
         arrays = "".join(f", ptr %{a.name}" for a in (*nest.inputs, *nest.outputs))
-        self.lines.append(f"define void @kernel(i64 %rows, i64 %columns{arrays}) {{")
+        self.lines.append(f"define internal void @kernel(i64 %rows, i64 %columns{arrays}) {{")
         self.lines.append("entry:")
         for array in nest.scratch:
             size = SCRATCH_BYTES // array.dtype.itemsize
@@ -211,7 +211,7 @@ class _Kernel(_Writer):
         self._row_loop()
         self._items(nest.end, {})
         self.lines += ["  ret void", "}"]
-        return "\n".join([*self.lines, *self.metadata])
+        return "\n".join([*self.lines, *_launch(nest), *self.metadata])
 
     def _row_loop(self) -> None:
         totals, head = self.nest.totals, self.block
@@ -362,6 +362,17 @@ class _Kernel(_Writer):
         kind = _stored(array.dtype)
         place = f"getelementptr inbounds {kind}, ptr %{array.name}, i64 {index[array.level]}"
         return self.new(array.name, place)
+
+
+def _launch(nest: Nest) -> Iterable[str]:
+    """What is called from outside: the arguments of the kernel stand in a table of 64 bits each."""
+    kinds = ["i64", "i64", *("ptr" for _ in (*nest.inputs, *nest.outputs))]
+    yield "define void @launch(ptr %table) {"
+    for i, kind in enumerate(kinds):
+        yield f"  %at{i} = getelementptr inbounds i64, ptr %table, i64 {i}"
+        yield f"  %v{i} = load {kind}, ptr %at{i}"
+    listed = ", ".join(f"{kind} %v{i}" for i, kind in enumerate(kinds))
+    yield from (f"  call void @kernel({listed})", "  ret void", "}")
 
 
 def _stored(dtype: DType) -> str:
