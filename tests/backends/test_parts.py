@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from tests.backends.test_numbers import run
 from tinyflow import ops
@@ -124,6 +125,30 @@ def test_nothing_is_normalised_to_nothing(table: KernelTable, shape: tuple[int, 
 def test_products_over_nothing_are_zero(table: KernelTable) -> None:
     x, y = np.ones((5, 2, 0), "float32"), np.ones((5, 0, 3), "float32")
     np.testing.assert_array_equal(run(table, ops.batch_matmul, x, y), np.zeros((5, 2, 3)))
+
+
+def test_bfloat16_is_close_to_float32(table: KernelTable) -> None:
+    if table is not TORCH:
+        return  # numpy has no bfloat16
+    x = torch.randn(4, 8, generator=torch.Generator().manual_seed(0))
+    ones = torch.ones(8)
+    for op, inputs in [
+        (ops.gelu, (x,)),
+        (ops.gelu_grad, (x, x)),
+        (ops.erf, (x,)),
+        (ops.cumsum, (x,)),
+        (ops.layer_norm, (x, ones, ones)),
+        (ops.batch_matmul, (x[None], x.t()[None])),
+        (ops.gather, (x, torch.tensor([1, 0]))),
+        (ops.maximum, (x, ones)),
+    ]:
+        attrs = op.check_attrs({})
+        low = [y.bfloat16() if y.is_floating_point() else y for y in inputs]
+        result = table[op].run(*low, **attrs)
+        assert result.dtype is torch.bfloat16
+        torch.testing.assert_close(
+            result.float(), table[op].run(*inputs, **attrs), rtol=4e-2, atol=4e-2
+        )
 
 
 def test_parts_are_copies(table: KernelTable) -> None:

@@ -114,6 +114,16 @@ def test_floating_point_operations_are_counted_by_formula() -> None:
     assert flops(ops.softmax, {}, [a], [a]) is None
 
 
+def test_the_ops_of_a_transformer_are_counted() -> None:
+    x, y, z = (8, 3, 4), (8, 4, 5), (8, 3, 5)
+    assert flops(ops.batch_matmul, attrs(ops.batch_matmul), [x, y], [z]) == 2 * 8 * 3 * 4 * 5
+    assert flops(ops.layer_norm, {}, [x, (4,), (4,)], [x]) == 7 * 96
+    assert flops(ops.layer_norm_grad, {}, [x, x, (4,)], [x, (4,), (4,)]) == 18 * 96
+    assert flops(ops.cumsum, {}, [x], [x]) == 96
+    assert flops(ops.gelu, {}, [x], [x]) == 5 * 96
+    assert flops(ops.split, {}, [x], [x]) == flops(ops.gather, {}, [x, (2,)], [(2, 3, 4)]) == 0
+
+
 def test_convolutions_are_counted_by_name() -> None:
     x, weight, y = (2, 3, 8, 8), (4, 3, 5, 5), (2, 4, 4, 4)
     work = 2 * (2 * 4 * 4 * 4) * (3 * 5 * 5)

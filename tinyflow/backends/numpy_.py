@@ -315,7 +315,9 @@ def draw_uniform(
     """U[low, high) as a pure function of key = (session seed, run count) and node seed."""
     exact = np.float64 if dtype is DType.float64 else np.float32
     drawn = _generator(key, seed).random(shape, exact)
-    return np.asarray(drawn * (high - low) + low, dtype.numpy)
+    if (low, high) != (0, 1):
+        drawn = drawn * (high - low) + low
+    return np.asarray(drawn, dtype.numpy)
 
 
 def _draw_uniform_like(like: Array, **attrs: Any) -> Array:

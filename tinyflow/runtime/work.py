@@ -72,8 +72,13 @@ def _linear(attrs: Mapping[str, Any], inputs: Sequence[Sizes], outputs: Sequence
     return 2 * inputs[0][-1] * math.prod(outputs[0]) + bias
 
 
-def _reduction(attrs: Mapping[str, Any], inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
-    return math.prod(inputs[0])
+def _each(number: int) -> Count:
+    """So many operations per element of the first input."""
+
+    def count(attrs: Mapping[str, Any], inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
+        return number * math.prod(inputs[0])
+
+    return count
 
 
 def _convolution(result: int | None, weight: int) -> Count:
@@ -94,9 +99,13 @@ _COUNTS: Mapping[str, Count] = {
     "conv2d": _convolution(None, 1),
     "conv2d_input_grad": _convolution(0, 1),
     "conv2d_weight_grad": _convolution(0, 2),
-    **dict.fromkeys(("reduce_sum", "reduce_mean", "reduce_max", "sum_like", "argmax"), _reduction),
+    **dict.fromkeys(("reduce_sum", "reduce_mean", "reduce_max", "reduce_min"), _each(1)),
+    **dict.fromkeys(("sum_like", "argmax", "cumsum", "gather_grad"), _each(1)),
+    "layer_norm": _each(7),  # centre 2, variance 2, scale 1, gamma and beta 2
+    "layer_norm_grad": _each(18),  # normalise 5, gamma 1, two means 3, dx 5, dgamma and dbeta 4
 }
 _MOVES = frozenset(
     {"assign", "broadcast_like", "broadcast_to", "cast", "normal", "ones", "ones_like", "pad",
-     "truncated_normal", "uniform", "zeros", "zeros_like", "transpose", "concat", "slice", "gather"}
+     "truncated_normal", "uniform", "zeros", "zeros_like", "transpose", "concat", "slice", "gather",
+     "slice_grad", "split", "split_like", "uniform_like"}
 )  # fmt: skip
