@@ -41,7 +41,7 @@ def tinyflow_step(work: Workload) -> Step:
     else:
         loss = tf.nn.mean_sparse_softmax_cross_entropy_with_logits(logits, y)
     train = tf.train.GradientDescentOptimizer(work.learning_rate).minimize(loss)
-    session = tf.Session()
+    session = tf.Session("cpu fusion")
     session.run(tf.initialize_all_variables())
     return lambda: float(session.run([loss, train], {x: images, y: labels})[0])
 

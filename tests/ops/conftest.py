@@ -236,6 +236,11 @@ def _sparse(d: Draw) -> tuple[list[np.ndarray], dict]:
     return [logits, labels], {"normalised": True}
 
 
+def _labels(d: Draw) -> tuple[list[np.ndarray], dict]:
+    (_, labels), _ = _sparse(d)
+    return [labels], {"classes": int(labels.max(initial=0)) + 1}
+
+
 def _sparse_grad(d: Draw) -> tuple[list[np.ndarray], dict]:
     arrays, attrs = _sparse(d)
     return [d.array(()), *arrays], attrs
@@ -305,6 +310,7 @@ _MADE: dict[str, Callable[[Draw], tuple[list[np.ndarray], dict]]] = {
     "sum_like": _sum_like,
     "mean_sparse_softmax_cross_entropy_with_logits": _sparse,
     "sparse_softmax_cross_entropy_grad": _sparse_grad,
+    "checked_labels": _labels,
     "softmax_cross_entropy_with_logits": _dense,
     "mean_softmax_cross_entropy_with_logits": _dense,
     "assign": _assign,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 
 from tests.runtime.graphs import Case, cases
@@ -11,7 +12,7 @@ from tinyflow.backends.table import KernelTable
 from tinyflow.backends.torch_ import TORCH
 from tinyflow.ir import Graph, parse, text
 from tinyflow.ops import OPS
-from tinyflow.passes import KNOWN_DTYPES, KNOWN_SHAPES, STANDARD
+from tinyflow.passes import KNOWN_DTYPES, KNOWN_SHAPES, OPTIONS, STANDARD, Pipeline, with_options
 from tinyflow.program import lower
 from tinyflow.runtime.executor import emit
 from tinyflow.runtime.interpreter import interpret
@@ -19,6 +20,11 @@ from tinyflow.types import DType
 
 ORDINARY = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
+PIPELINES = [
+    pytest.param(STANDARD, id="standard"),
+    *(pytest.param(with_options(STANDARD, [word]), id=word) for word in OPTIONS),
+    pytest.param(with_options(STANDARD, OPTIONS), id="all options"),
+]
 Arrays = list[np.ndarray]
 
 
@@ -54,19 +60,23 @@ def assert_same(got: tuple[Arrays, dict], expected: tuple[Arrays, dict]) -> None
         np.testing.assert_allclose(got[1][name], array, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("pipeline", PIPELINES)
 @ORDINARY
 @given(cases())
-def test_both_backends_agree_after_every_prefix_of_the_pipeline(case: Case) -> None:
+def test_both_backends_agree_after_every_prefix_of_the_pipeline(
+    pipeline: Pipeline, case: Case
+) -> None:
     expected = walk(case, case.graph, NUMPY)
-    for step in STANDARD.trace(typed(case)):
+    for step in pipeline.trace(typed(case)):
         assert_same(walk(case, step.graph, NUMPY), expected)
         assert_same(walk(case, step.graph, TORCH), expected)
 
 
+@pytest.mark.parametrize("pipeline", PIPELINES)
 @ORDINARY
 @given(cases())
-def test_the_emitted_function_agrees_with_the_interpreter(case: Case) -> None:
-    graph = STANDARD(typed(case))
+def test_the_emitted_function_agrees_with_the_interpreter(pipeline: Pipeline, case: Case) -> None:
+    graph = pipeline(typed(case))
     assert_same(execute(case, graph), walk(case, case.graph, NUMPY))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tinyflow import ops
-from tinyflow.adjoints.table import AdjointRule, Adjoints
+from tinyflow.adjoints.table import AdjointRule, Adjoints, NoGradient
 from tinyflow.ir import Node, Op, Value
 
 __all__ = ["RULES", "mean_sparse_softmax_cross_entropy_with_logits_adjoint"]
@@ -112,7 +112,8 @@ def _dense(node: Node, each: Value) -> Adjoints:
     return ops.log_softmax_grad(ops.mul(each, labels), log_p), ops.mul(each, log_p)
 
 
-RULES: Mapping[Op, AdjointRule] = {
+RULES: Mapping[Op, AdjointRule | NoGradient] = {
+    ops.checked_labels: NoGradient("class numbers are integers"),
     ops.softmax: softmax_adjoint,
     ops.log_softmax: log_softmax_adjoint,
     ops.softmax_grad: softmax_grad_adjoint,

@@ -50,10 +50,10 @@ def fused_kernel(table: KernelTable) -> Kernel:
                     results[i] = target
         else:
             results = [_target(table, body, v, t) for v, t in zip(body.outputs, targets)]
-            kernel.call(*map(_address, (*inputs, *results)))
+            kernel.call(*map(table.address, (*inputs, *results)))
         return tuple(results) if several else results[0]
 
-    return Kernel(run, writes_out=True)
+    return Kernel(run, writes_out=True, native=lambda attrs: native(attrs["body"]))
 
 
 @lru_cache(maxsize=1024)
@@ -71,7 +71,7 @@ def _fit(
         or (
             (hasattr(x, "shape") and tuple(x.shape) == shapes[v])
             and table.dtype_of(x) is dtypes[v]
-            and (x.is_contiguous() if hasattr(x, "is_contiguous") else x.flags.carray)
+            and table.address(x) is not None
         )
         for v, x in zip((*body_inputs(body), *body.outputs), (*inputs, *targets))
     )
@@ -82,12 +82,6 @@ def _target(table: KernelTable, body: Graph, value: Value, out: Array | None) ->
         return out
     shape, dtype = body.fact(SHAPES)[value], body.fact(DTYPES)[value]
     return table.empty(shape, dtype)  # type: ignore[arg-type]  # static, or there were no kernel
-
-
-def _address(array: Array) -> int:
-    if hasattr(array, "data_ptr"):
-        return int(array.data_ptr())
-    return int(array.__array_interface__["data"][0])
 
 
 def _walk(table: KernelTable, body: Graph, inputs: Sequence[Array]) -> list[Array]:

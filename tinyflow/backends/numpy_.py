@@ -56,6 +56,12 @@ class _NumpyTable(KernelTable):
     def shares_storage(self, a: Array, b: Array) -> bool:
         return np.may_share_memory(a, b)
 
+    def address(self, array: Array) -> int | None:
+        return int(array.ctypes.data) if array.flags.carray else None
+
+    def address_source(self, name: str) -> str:
+        return f"{name}.ctypes.data"
+
     def transpose(self, array: Array) -> Array:
         return array.T
 
@@ -381,6 +387,7 @@ NUMPY = _NumpyTable(
         ops.log_softmax: plain(_log_softmax),
         ops.softmax_grad: plain(_softmax_grad),
         ops.log_softmax_grad: plain(_log_softmax_grad),
+        ops.checked_labels: plain(_checked),
         ops.mean_sparse_softmax_cross_entropy_with_logits: plain(_sparse_loss),
         ops.sparse_softmax_cross_entropy_grad: plain(_sparse_grad),
         ops.softmax_cross_entropy_with_logits: plain(_dense_loss),

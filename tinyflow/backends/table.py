@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from tinyflow.errors import RunError
 from tinyflow.ir import Op
 from tinyflow.types import DType
 
-__all__ = ["WITHOUT_KERNEL", "Array", "Kernel", "KernelTable", "Template"]
+__all__ = ["WITHOUT_KERNEL", "Array", "Kernel", "KernelTable", "Native", "Template"]
 __all__ += ["wrong_id", "wrong_label"]
 
 Array = Any  # an array of the backend: numpy.ndarray or torch.Tensor
@@ -27,6 +27,17 @@ WITHOUT_KERNEL: Mapping[Op, str] = {
     ops.CONSTANT: "the attribute is its array",
     ops.group: "nothing is computed; what it runs stands in its control dependencies",
 }
+
+
+class Native(Protocol):
+    """Machine code: ``call(*addresses)`` of inputs, then outputs; ``source`` is its text."""
+
+    @property
+    def call(self) -> Callable[..., None]: ...
+    @property
+    def source(self) -> str: ...
+    @property
+    def nest(self) -> object: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +53,15 @@ class Kernel:
     ``template(attrs, shapes of the inputs)`` is the same call as a Python expression for emitted
     code: ``{0}`` an input, ``{0t}`` its transposed view, ``{out}`` the output, ``{@alpha}`` an
     attribute; other names are those of the table's ``namespace``. None: call ``run``.
+
+    ``native(attrs)`` is machine code that takes the addresses of inputs and outputs, all of them
+    contiguous; it returns None where there is none.
     """
 
     run: Callable[..., Any]
     writes_out: bool = False
     template: Template | None = None
+    native: Callable[[Mapping[str, Any]], Native | None] | None = None
 
 
 class KernelTable(Mapping[Op, Kernel]):
@@ -124,6 +139,14 @@ class KernelTable(Mapping[Op, Kernel]):
     @abstractmethod
     def shares_storage(self, a: Array, b: Array) -> bool:
         """True if writing one array may change the other."""
+
+    @abstractmethod
+    def address(self, array: Array) -> int | None:
+        """Where the first element lies, for machine code; None if the array is not contiguous."""
+
+    @abstractmethod
+    def address_source(self, name: str) -> str:
+        """Expression for the address of the contiguous array called ``name``."""
 
     @abstractmethod
     def transpose(self, array: Array) -> Array:

@@ -81,6 +81,12 @@ class _TorchTable(KernelTable):
     def shares_storage(self, a: Array, b: Array) -> bool:
         return bool(a.untyped_storage().data_ptr() == b.untyped_storage().data_ptr())
 
+    def address(self, array: Array) -> int | None:
+        return int(array.data_ptr()) if array.is_contiguous() else None
+
+    def address_source(self, name: str) -> str:
+        return f"{name}.data_ptr()"
+
     def transpose(self, array: Array) -> Array:
         return array.t()
 
@@ -322,6 +328,15 @@ def _refuse(labels: Tensor, classes: int) -> None:
         raise error
 
 
+def _checked_labels(labels: Tensor, classes: int) -> Tensor:
+    index = _checked(labels, classes)
+    if index.numel():
+        least, most = torch.aminmax(index)
+        if least.item() < 0 or most.item() >= classes:
+            _refuse(labels, classes)
+    return index
+
+
 def _sparse_loss(
     logits: Tensor, labels: Tensor, normalised: bool = False, out: Out = None
 ) -> Tensor:
@@ -448,6 +463,9 @@ TORCH = _TorchTable(
         ops.log_softmax_grad: kernel(
             _log_softmax_grad, "log_softmax_backward({0}, {1}, {@axis}, {1}.dtype, out={out})"
         ),
+        ops.checked_labels: kernel(
+            _checked_labels, "checked_labels({0}, {@classes})", writes_out=False
+        ),
         ops.mean_sparse_softmax_cross_entropy_with_logits: kernel(
             _sparse_loss, "sparse_loss({0}, {1}, {@normalised}, {out})"
         ),
@@ -477,6 +495,7 @@ TORCH = _TorchTable(
         "sigmoid_backward": aten.sigmoid_backward.grad_input,
         "softmax_backward": torch._softmax_backward_data,
         "log_softmax_backward": torch._log_softmax_backward_data,
+        "checked_labels": _checked_labels,
         "sparse_loss": _sparse_loss,
         "sparse_grad": _sparse_grad,
         "dense_loss": _dense_loss,

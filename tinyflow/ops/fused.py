@@ -43,6 +43,12 @@ def _forward(
     return [known[v] for v in inputs], [known[v] for v in body.outputs]
 
 
+def _pairs(attrs: Attrs) -> tuple[tuple[int, int], ...]:
+    """Any input for any output of its shape: a kernel writes an element after its last read."""
+    body = attrs["body"]
+    return tuple((i, o) for i in range(len(body_inputs(body))) for o in range(len(body.outputs)))
+
+
 def _body_shape(attrs: Attrs, ins: Shapes, outs: Shapes) -> tuple[Shapes, Shapes]:
     """Forwards through the body."""
     found, results = _forward(
@@ -71,6 +77,7 @@ fused = Op(
     variadic=True,
     outputs=_outputs,
     attributes={"body": Attribute("graph", doc="what is computed, from placeholders x0, x1, ...")},
+    inplace=_pairs,
     shape=_body_shape,
     dtype=_body_dtype,
     doc="The outputs of ``body``, a graph of elementwise ops and reductions, by one kernel.",

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from tinyflow.errors import DTypeError, ShapeError
 from tinyflow.ir.op import Attribute, DTypes, Op, Shapes
-from tinyflow.ops.rules import FLOATING, Attrs, Family, axis_shape, with_rank
+from tinyflow.ops.rules import ANY, FLOATING, Attrs, Family, axis_shape, same_shape, with_rank
 from tinyflow.types import DType, show_shape, unify_dim, unify_shape
 
 __all__ = [
+    "checked_labels",
     "log_softmax",
     "log_softmax_grad",
     "mean_softmax_cross_entropy_with_logits",
@@ -118,6 +119,19 @@ sparse_softmax_cross_entropy_grad = Op(
     can_fail=True,
     doc="""Adjoint of the mean sparse loss: dlogits = dy / n * (softmax(logits) - onehot(labels)).
     dy (), logits (n, c), labels (n,) -> (n, c).""",
+)
+
+
+checked_labels = Op(
+    "checked_labels",
+    inputs=("labels",),
+    attributes={"classes": Attribute("int", doc="labels must be smaller than this")},
+    shape=same_shape,
+    dtype=_LabelledDType(ANY.computes, decides=(), converts=(), result=DType.int64),
+    aliases=((0, 0),),
+    can_fail=True,
+    doc="""The labels (n,) as int64, once all are known to be integers from 0 to ``classes`` - 1:
+    what a sparse loss checks, for a loss that is written as elementwise ops.""",
 )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from tinyflow import ops
 from tinyflow.ir import Graph, Node, Value, rewrite
 from tinyflow.passes.infer import DTYPES, SHAPES, carry_types
-from tinyflow.types import DType, is_static
+from tinyflow.types import DType, Shape, is_static
 
 __all__ = ["drop_idle", "fold_constants", "merge_equal", "simplify"]
 
@@ -78,36 +78,39 @@ def drop_idle(graph: Graph) -> Graph:
     A transpose in front of a matmul becomes its ``transpose_a`` or ``transpose_b``.
     """
     shapes, dtypes = graph.fact(SHAPES), graph.fact(DTYPES)
+    kinds: dict[Value, tuple[Shape, DType | None]] = {}  # of values of the new graph
 
     def rule(node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...] | None:
-        if len(node.outputs) != 1 or node.op.leaf:
-            return None
-        found = _same_value(node, inputs)
-        if found is not None:
-            old, new = found
-            same = shapes[old] == shapes[Value(node)] and dtypes[old] is dtypes[Value(node)]
-            if same and is_static(shapes[old]) and new.node.op is not ops.variable:
-                return (new,)
-        return _shorter(node, inputs)
+        kind = [(shapes[value], dtypes[value]) for value in node.outputs]
+        made = node.with_inputs(inputs).outputs
+        if len(made) == 1 and not node.op.leaf:
+            same = _same_value(node, inputs)
+            known = same is not None and is_static(kind[0][0]) and kinds.get(same) == kind[0]
+            if same is not None and known and same.node.op is not ops.variable:
+                made = (same,)
+            else:
+                made = _shorter(node, inputs) or made
+        kinds.update(zip(made, kind))
+        return made
 
     return carry_types(graph, *rewrite(graph, rule))
 
 
-def _same_value(node: Node, inputs: tuple[Value, ...]) -> tuple[Value, Value] | None:
-    """(old, new) value that the node repeats if the types agree."""
+def _same_value(node: Node, inputs: tuple[Value, ...]) -> Value | None:
+    """What the node repeats, if that has its type."""
     number, places = _NEUTRAL.get(node.op.name, (0.0, ()))
     for position in places:
         found = _FILLS.get(inputs[position].node.op, _number(inputs[position]))
         if found == number and _sign(found) in (None, _sign(number)):
-            return node.inputs[1 - position], inputs[1 - position]
+            return inputs[1 - position]
     if node.op is ops.reshape:
-        return _before_reshapes(node.inputs[0]), _before_reshapes(inputs[0])
+        return _before_reshapes(inputs[0])
     if node.op in (ops.broadcast_to, ops.cast, ops.with_gradient):
-        return node.inputs[0], inputs[0]
+        return inputs[0]
     if node.op is ops.transpose and _sorted(node.attrs["perm"]):
-        return node.inputs[0], inputs[0]
-    if node.op is ops.neg and node.inputs[0].node.op is ops.neg and inputs[0].node.op is ops.neg:
-        return node.inputs[0].node.inputs[0], inputs[0].node.inputs[0]
+        return inputs[0]
+    if node.op is ops.neg and inputs[0].node.op is ops.neg:
+        return inputs[0].node.inputs[0]
     return None
 
 

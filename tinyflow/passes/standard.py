@@ -7,6 +7,8 @@ from typing import Any
 
 from tinyflow.ir import Fact
 from tinyflow.passes.contract import Pass, Pipeline
+from tinyflow.passes.expand import expand
+from tinyflow.passes.fuse import fuse
 from tinyflow.passes.infer import DTYPES, KNOWN_DTYPES, KNOWN_SHAPES, SHAPES, infer
 from tinyflow.passes.memory import PLAN, memory
 from tinyflow.passes.order import SCHEDULE, order
@@ -41,19 +43,24 @@ STANDARD = Pipeline(
 
 _SCHEDULED = _TYPES | _ORDERED
 
-OPTIONS: Mapping[str, Pass] = {
-    "recompute": Pass("recompute", recompute, _SCHEDULED, _TYPES, _LEAVES),
-    "checkpoint": Pass("checkpoint", checkpoint, _SCHEDULED, _TYPES, _LEAVES),
+OPTIONS: Mapping[str, Mapping[str, Pass]] = {  # option: the pass that goes in before another
+    "recompute": {"order": Pass("recompute", recompute, _SCHEDULED, _TYPES, _LEAVES)},
+    "checkpoint": {"order": Pass("checkpoint", checkpoint, _SCHEDULED, _TYPES, _LEAVES)},
+    "fusion": {
+        "specialise": Pass("expand", expand, _TYPES, preserves=_LEAVES),
+        "order": Pass("fuse", fuse, _TYPES, _TYPES, _LEAVES),
+    },
 }
 
 
 def with_options(pipeline: Pipeline, options: Iterable[str]) -> Pipeline:
-    """The pipeline with the passes of these options, in the order of OPTIONS, before "order".
+    """The pipeline with the passes of these options, in the order of OPTIONS.
 
-    A pipeline without "order" stays as it is: it stops before anything is scheduled.
+    Where a pipeline lacks the pass that one would go before, it does without.
     """
     wanted = set(options)
-    for word, stage in OPTIONS.items():
-        if word in wanted and "order" in pipeline.names():
-            pipeline = pipeline.insert(stage, before="order")
+    for stages in (stages for word, stages in OPTIONS.items() if word in wanted):
+        for before, stage in stages.items():
+            if before in pipeline.names():
+                pipeline = pipeline.insert(stage, before=before)
     return pipeline

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from tinyflow import ops
 from tinyflow.ir import Fact, Graph, Node, Value, users
 from tinyflow.passes.infer import DTYPES, SHAPES
 from tinyflow.passes.order import SCHEDULE, storage_variable
@@ -49,13 +50,13 @@ def storage(graph: Graph) -> Graph:
     return graph.with_fact(STORAGE, homes)
 
 
-def _home(value: Value, homes: Mapping[Value, Home], early: Mapping[Node, Node]) -> Home:
+def _home(value: Value, homes: Mapping[Value, Home], early: Mapping[Value, Node]) -> Home:
     node = value.node
     leaf = {"placeholder": Kind.FEED, "variable": Kind.VARIABLE, "constant": Kind.CONSTANT}
     if node.op.name in leaf:
         return Home(leaf[node.op.name], value)
-    if node in early:
-        return Home(Kind.VARIABLE, early[node].inputs[0])
+    if value in early:
+        return Home(Kind.VARIABLE, early[value].inputs[0])
     for position, output in node.op.aliases:
         if output == value.index:
             return homes[node.inputs[position]]
@@ -64,8 +65,8 @@ def _home(value: Value, homes: Mapping[Value, Home], early: Mapping[Node, Node])
     return Home(Kind.CONSTANT if fixed and not idle else Kind.BUFFER, value)
 
 
-def _early_writes(graph: Graph) -> dict[Node, Node]:
-    """Nodes that may compute straight into a variable: node -> the assign that becomes idle."""
+def _early_writes(graph: Graph) -> dict[Value, Node]:
+    """What may be computed straight into a variable: value -> the assign that becomes idle."""
     schedule = graph.fact(SCHEDULE)
     place = {node: index for index, node in enumerate(schedule)}
     failing = max((place[node] for node in schedule if node.op.can_fail), default=-1)
@@ -73,13 +74,13 @@ def _early_writes(graph: Graph) -> dict[Node, Node]:
     shows = {value: variable for value, (variable, _) in storage_variable(graph).items()}
     shows |= {Value(node): node for node in schedule if node.op.name == "variable"}
     readers = _old_readers(graph, last, shows)
-    found: dict[Node, Node] = {}
+    found: dict[Value, Node] = {}
     for variable, assign in last.items():
-        maker = assign.inputs[1].node
+        new, maker = assign.inputs[1], assign.inputs[1].node
         busy = max((place[user] for user in readers[variable] if user is not maker), default=-1)
-        if place[maker] > max(failing, busy) and maker not in found:
+        if place[maker] > max(failing, busy) and new not in found:
             if _may_write(graph, maker, assign, shows):
-                found[maker] = assign
+                found[new] = assign
     return found
 
 
@@ -87,7 +88,7 @@ def _may_write(graph: Graph, maker: Node, assign: Node, shows: Mapping[Value, No
     """True if the op that makes the new content can put it where the old one is."""
     shapes, dtypes = graph.fact(SHAPES), graph.fact(DTYPES)
     new, written = assign.inputs[1], Value(assign)
-    if maker.is_leaf or maker.op.aliases or len(maker.outputs) != 1:
+    if maker.is_leaf or maker.op.aliases or (len(maker.outputs) > 1 and maker.op is not ops.fused):
         return False
     if shapes[new] != shapes[written] or dtypes[new] is not dtypes[written]:
         return False

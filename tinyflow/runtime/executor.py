@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tinyflow.backends.table import Kernel, KernelTable
+from tinyflow.backends.table import Kernel, KernelTable, Native
 from tinyflow.errors import RunError, TinyflowError
 from tinyflow.passes.storage import Kind
 from tinyflow.program import Instruction, Program
@@ -26,13 +26,19 @@ _PLACE = re.compile(r"\{(\d+)(t?)\}|\{(out)\}|\{@(\w+)\}")
 class Executable:
     """A compiled program: call it with the feeds, get the fetches as new numpy arrays.
 
-    ``source`` is the text of the function; ``steps`` the instruction behind each of its lines.
+    ``source`` is the text of the function; ``steps`` the instruction behind each of its lines;
+    ``native`` the generated kernels that it calls, by name.
     """
 
     def __init__(
-        self, program: Program, source: str, names: dict[str, Any], steps: dict[int, int]
+        self,
+        program: Program,
+        source: str,
+        names: dict[str, Any],
+        steps: dict[int, int],
+        native: Mapping[str, Native],
     ) -> None:
-        self.program, self.source, self.steps = program, source, steps
+        self.program, self.source, self.steps, self.native = program, source, steps, native
         exec(compile(source, "<tinyflow program>", "exec"), names)
         self.run: Callable[..., list[Any]] = names["run"]
 
@@ -90,6 +96,7 @@ class _Emitter:
         self.name: dict[int, str] = {}
         self.lines: list[str] = []
         self.steps: dict[int, int] = {}
+        self.native: dict[str, Native] = {}  # generated kernels by the name they are called
         self.last_use = _last_uses(program)
         self.arena = _arena(program, kernels)
         for index, register in enumerate(program.registers):
@@ -109,7 +116,7 @@ class _Emitter:
         head = [f"def run(key{', ' if feeds else ''}{feeds}):"]
         body = [f"    {line}" for line in self.lines]
         source = "\n".join([*head, *body, f"    return [{outputs}]"]) + "\n"
-        return Executable(self.program, source, self.names, self.steps)
+        return Executable(self.program, source, self.names, self.steps, self.native)
 
     def _fetch(self, index: int | None) -> str:
         """Expression for a new numpy array with the content of a register; None for a group."""
@@ -132,6 +139,9 @@ class _Emitter:
             return
         if self.program.registers[step.outputs[0]].kind is Kind.CONSTANT:
             self._precompute(step, kernel)
+            return
+        native = kernel.native(step.attrs) if kernel.native else None
+        if native is not None and self._native(at, step, native):
             return
         if len(step.outputs) == 1:
             self._single(at, step, kernel)
@@ -159,15 +169,43 @@ class _Emitter:
         self.name[index] = f"t{index}"
         self._line(at, f"t{index} = {self._call(step, kernel, None)}")
 
-    def _single(self, at: int, step: Instruction, kernel: Kernel) -> None:
-        index = step.outputs[0]
+    def _home(self, index: int) -> None:
+        """Bind an output to its storage: that of a variable, or a place in the arena."""
         register = self.program.registers[index]
         if register.base is not None and index not in self.static:
             self._bind(index, f"v{register.base}", self.static[register.base])
-        if index not in self.static and kernel.writes_out:
+        if index not in self.static:
             offset = register.offset_bytes or 0
             place = self.kernels.place(self.arena, offset, register.shape, register.dtype)
             self._bind(index, f"s{index}", place)
+
+    def _native(self, at: int, step: Instruction, native: Native) -> bool:
+        """Call machine code on addresses; False if an input is not contiguous for sure."""
+        kinds = [self.program.registers[index].kind for index in step.inputs]
+        for index, kind in zip(step.inputs, kinds):
+            if index in self.static and self.kernels.address(self.static[index]) is None:
+                return False
+            if index not in self.static and kind is not Kind.FEED:
+                return False
+        for index in step.outputs:
+            self._home(index)
+        name = f"fused_{step.outputs[0]}"
+        self.names[name], self.native[name] = native.call, native
+        arguments = ", ".join(self._address(index) for index in (*step.inputs, *step.outputs))
+        self._line(at, f"{name}({arguments})")
+        return True
+
+    def _address(self, index: int) -> str:
+        if index not in self.static:
+            return self.kernels.address_source(self.name[index])
+        name = f"{self.name[index]}_"
+        self.names[name] = self.kernels.address(self.static[index])
+        return name
+
+    def _single(self, at: int, step: Instruction, kernel: Kernel) -> None:
+        index = step.outputs[0]
+        if kernel.writes_out or self.program.registers[index].base is not None:
+            self._home(index)
         if step.op.mutates:
             target = self.name[step.inputs[0]]
             self._line(at, self.kernels.copy_source(target, self.name[step.inputs[1]]))
@@ -182,6 +220,12 @@ class _Emitter:
             self._line(at, f"t{index} = {self._call(step, kernel, None)}")
 
     def _several(self, at: int, step: Instruction, kernel: Kernel) -> None:
+        if kernel.writes_out:
+            for index in step.outputs:
+                self._home(index)
+            targets = ", ".join(self.name[index] for index in step.outputs)
+            self._line(at, self._call(step, kernel, f"({targets})"))
+            return
         for index in step.outputs:
             self.name[index] = f"t{index}"
         targets = ", ".join(self.name[index] for index in step.outputs)

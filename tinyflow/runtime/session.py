@@ -232,9 +232,18 @@ class Session:
         else:
             self._storage[name] = _copy(self.kernels, array)
 
-    def source(self) -> str:
-        """The emitted Python function of the last run; raises RunError if there is none."""
-        return self._executable().source
+    def source(self, kernels: bool = False) -> str:
+        """The emitted Python function of the last run, and the loops of its fused kernels.
+
+        With ``kernels`` also the text that was compiled. Raises RunError if nothing was emitted.
+        """
+        executable = self._executable()
+        parts = [executable.source]
+        for name, native in executable.native.items():
+            loops = "\n".join(f"    {line}" for line in str(native.nest).splitlines())
+            parts.append(f"{name}:\n{loops}\n")
+            parts += [native.source] if kernels else []
+        return "\n".join(parts)
 
     def program(self) -> Program:
         """The lowered program of the last run: registers and instructions; printable."""
