@@ -128,6 +128,24 @@ def test_several_results_go_where_they_are_told(table: KernelTable) -> None:
     np.testing.assert_allclose(table.to_numpy(outs[1]), np.exp([0, 1, 2, 3]), rtol=1e-6)
 
 
+PRINTED = """\
+%0 = placeholder(dtype=float32, shape=[3]) "x"
+%1 = fused(%0, body={%0 = placeholder(dtype=float32, shape=[3]) "x0" ¦ %1 = exp(%0) ¦ return %1})
+return %1
+"""
+
+
+def test_a_body_prints_in_braces() -> None:
+    x = ops.placeholder(dtype="float32", shape=(3,), name="x")
+    node = ops.fused(x, body=typed(ops.exp(placeholder(0, (3,)))))
+    assert text(Graph((node,))) == PRINTED
+    nested = ops.fused(
+        x, body=Graph((ops.fused(placeholder(0, (3,)), body=node.node.attrs["body"]),))
+    )
+    for graph in (Graph((node,)), Graph((nested,))):
+        assert text(parse(text(graph), OPS)) == text(graph)
+
+
 def test_a_node_survives_both_text_forms_and_still_runs() -> None:
     x = ops.placeholder(dtype="float32", shape=(3, 5), name="x")
     graph = Graph((ops.fused(x, body=softmax(3, 5)),))

@@ -5,7 +5,8 @@
     %2 = matmul(%0, %1)  # float32[100, 10]
     return %2
 
-``%2:1`` is output 1, ``%1@2`` a read after two writes, ``after %3`` a control dependency.
+``%2:1`` is output 1, ``%1@2`` a read after two writes, ``after %3`` a control dependency. A graph
+as an attribute stands in braces, its lines apart by ``¦``.
 Attributes equal to their default are left out. Inferred types appear as comments when handed in.
 """
 
@@ -72,7 +73,8 @@ def encode_attr(attribute: Attribute, value: Any) -> str:
     if attribute.kind == "dtype":
         return str(value)
     if attribute.kind == "graph":
-        return json.dumps(text(value))
+        body = text(value).rstrip()
+        return json.dumps(body) if "¦" in body else "{" + body.replace("\n", " ¦ ") + "}"
     if attribute.kind == "array":
         listed = json.dumps(value.tolist())
         weak = value.ndim == 0 and value.dtype.name in ("float64", "int64", "bool")
@@ -89,7 +91,8 @@ def decode_attr(attribute: Attribute, source: str, ops: Mapping[str, Op]) -> Any
         if attribute.kind == "dtype":
             return attribute.check(source)
         if attribute.kind == "graph":
-            return parse(json.loads(source), ops)
+            braced = source.startswith("{")
+            return parse(source[1:-1].replace("¦", "\n") if braced else json.loads(source), ops)
         if attribute.kind == "array" and (match := re.fullmatch(r"(\w+)\((.*)\)", source, re.S)):
             content = json.loads(f"[{match[2]}]")
             array = np.array(content[0], match[1])
@@ -185,9 +188,9 @@ def _split(args: str) -> list[str]:
             escaped = char == "\\" and not escaped
         elif char == '"':
             quoted = True
-        elif char in "([":
+        elif char in "([{":
             depth += 1
-        elif char in ")]":
+        elif char in ")]}":
             depth -= 1
         elif char == "," and not depth:
             parts.append(args[start:position].strip())
