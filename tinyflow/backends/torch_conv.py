@@ -149,7 +149,7 @@ def _max_pool_grad(
     simple = _simple(resolve_padding(padding, strides, x.shape[2:], ksize), ksize)
     if simple is None:
         n, c, h, w = x.shape
-        flat = torch.zeros((n, c, h * w), dtype=dy.dtype)
+        flat = dy.new_zeros((n, c, h * w))
         flat.scatter_add_(2, index.flatten(2), dy.flatten(2))
         return into(out, flat.view(n, c, h, w))
     attrs = (ksize, strides, simple, (1, 1), False, index)
@@ -168,7 +168,7 @@ def _max_pool_take(
 
 def _share(x: Tensor, ksize: Ints, strides: Ints, pads: Ints) -> Tensor:
     """Which part of each window is no padding."""
-    ones = torch.ones((1, 1, *x.shape[2:]), dtype=x.dtype)
+    ones = x.new_ones((1, 1, *x.shape[2:]))
     share: Tensor = _avg(_around(ones, pads), ksize, strides)
     return share
 
@@ -268,7 +268,7 @@ def _batch_norm_template(attrs: Attrs, shapes: Shapes) -> str:
 def _pad(x: Tensor, dim: int, pad: int, out: Out = None) -> Tensor:
     shape = list(x.shape)
     shape[dim] += abs(pad)
-    out = torch.zeros(shape, dtype=x.dtype) if out is None else out.zero_()
+    out = x.new_zeros(shape) if out is None else out.zero_()
     out.narrow(dim, max(-pad, 0), x.shape[dim]).copy_(x)
     return out
 
