@@ -145,3 +145,14 @@ class TestVerify:
         node = Node(ops.matmul, (x(), x()), {"transpose_a": 3, "transpose_b": False})
         with pytest.raises(GraphError, match="transpose_a"):
             verify(Graph((Value(node),)))
+
+
+def test_what_a_rule_makes_stands_at_the_users_line_of_the_node() -> None:
+    made = ops.exp(x())
+
+    def rule(node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...] | None:
+        return (ops.log(ops.neg(*inputs)),) if node.op is ops.exp else None
+
+    graph, _ = rewrite(Graph((made,)), rule)
+    assert [node.source for node in graph.nodes[1:]] == [made.node.source] * 2
+    assert ops.exp(x()).node.source != made.node.source

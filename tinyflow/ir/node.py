@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -94,8 +95,14 @@ def _same_versions(a: tuple[Value, ...], b: tuple[Value, ...]) -> bool:
     return all(x.version == y.version for x, y in zip(a, b))
 
 
+# The line of the user that a rewrite stands in for: what it makes belongs there.
+STANDS_FOR: ContextVar[str | None] = ContextVar("tinyflow_stands_for", default=None)
+
+
 def user_line() -> str | None:
     """ "file:line" of the innermost caller outside this package, or None."""
+    if (line := STANDS_FOR.get()) is not None:
+        return line
     frame = sys._getframe(1)
     while frame is not None:
         if frame.f_globals.get("__name__", "").partition(".")[0] != "tinyflow":

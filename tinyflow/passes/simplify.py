@@ -132,7 +132,7 @@ def _sorted(perm: tuple[int, ...] | None) -> bool:
 def _shorter(node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...] | None:
     """The node without a move in front of it that it can make itself."""
     if node.op is ops.reshape and inputs[0].node.op is ops.reshape:
-        return (ops.reshape(_before_reshapes(inputs[0]), shape=node.attrs["shape"]),)
+        return (ops.reshape(_before_reshapes(inputs[0]), name=node.name, **node.attrs),)
     if node.op is not ops.matmul:
         return None
     attrs, factors = dict(node.attrs), list(inputs)
@@ -140,7 +140,7 @@ def _shorter(node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...] | None:
         maker = factors[position].node
         if maker.op is ops.transpose and maker.attrs["perm"] in (None, (1, 0)):
             factors[position], attrs[flag] = maker.inputs[0], not attrs[flag]
-    return None if tuple(factors) == inputs else (ops.matmul(*factors, **attrs),)
+    return None if tuple(factors) == inputs else (ops.matmul(*factors, name=node.name, **attrs),)
 
 
 def merge_equal(graph: Graph) -> Graph:
