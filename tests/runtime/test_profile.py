@@ -145,3 +145,12 @@ def test_bytes_are_those_read_and_written() -> None:
     assert bytes_moved(ops.reshape, [((2, 3), f)], [((6,), f)]) == 0
     assert bytes_moved(ops.assign, [((6,), f), ((6,), f)], [((6,), f)]) == 4 * 12
     assert bytes_moved(ops.zeros_like, [((6,), f)], [((6,), f)]) == 4 * 6
+
+
+def test_a_fused_group_tells_what_is_in_it() -> None:
+    x = tf.placeholder(tf.float32, [1000])
+    y = tf.reduce_sum(tf.exp(tf.tanh(x) * 2.0 + 1.0) - x)
+    found = tf.Session("cpu fusion").profile(y, {x: np.ones(1000)}, runs=1)
+    groups = [line for line in found.lines if line.op == "fused"]
+    assert groups and "tanh mul add exp" in groups[0].where
+    assert groups[0].flops and groups[0].flops >= 5 * 1000

@@ -19,7 +19,7 @@ from time import perf_counter_ns
 from typing import Any
 
 from tinyflow.errors import RunError
-from tinyflow.ir import Node, Value
+from tinyflow.ir import Graph, Node, Value
 from tinyflow.runtime.executor import Executable
 from tinyflow.runtime.observe import as_host, observe
 from tinyflow.runtime.session import Session
@@ -241,4 +241,12 @@ def _line(node: Node, inputs: list[Typed], outputs: list[Typed], time_ns: float)
     count = flops(node.op, node.attrs, [s for s, _ in inputs], [s for s, _ in outputs])
     shape = ", ".join(f"{dtype}{show_shape(sizes)}" for sizes, dtype in outputs)
     moved = bytes_moved(node.op, inputs, outputs)
-    return Line(node.op.name, node.where(), shape, time_ns, moved, count)
+    return Line(node.op.name, node.where() + _inside(node), shape, time_ns, moved, count)
+
+
+def _inside(node: Node) -> str:
+    """The ops of a fused group, as far as they fit into a line."""
+    bodies = [value for value in node.attrs.values() if isinstance(value, Graph)]
+    names = [inner.op.name for body in bodies for inner in body.nodes if not inner.op.leaf]
+    more = " ..." if len(names) > 6 else ""
+    return f": {' '.join(names[:6])}{more}" if names else ""
