@@ -10,7 +10,7 @@ import pytest
 import tinyflow as tf
 from tinyflow.errors import GradientError
 
-CONFIGS = ["cpu", "numpy", "cpu interpret"]
+CONFIGS = ["cpu", "cpu fusion", "numpy", "cpu interpret"]
 
 
 @pytest.fixture(autouse=True)

@@ -53,7 +53,7 @@ def assert_same_bits(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> None
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("config", ["cpu", "numpy"])
+@pytest.mark.parametrize("config", ["cpu", "cpu fusion recompute", "numpy"])
 def test_ten_steps_are_five_saved_restored_and_five(
     optimizer: str, config: str, tmp_path: Path
 ) -> None:

@@ -64,7 +64,7 @@ def test_get_variable_says_what_is_wrong() -> None:
         pass
 
 
-@pytest.mark.parametrize("config", ["cpu", "numpy", "cpu interpret"])
+@pytest.mark.parametrize("config", ["cpu", "cpu fusion", "numpy", "cpu interpret"])
 def test_what_is_made_under_control_dependencies_runs_after_them(config: str) -> None:
     count = tf.Variable(0.0)
     x = tf.placeholder(tf.float32)

@@ -13,7 +13,7 @@ import torch
 import tinyflow as tf
 from tinyflow.errors import FeedError, RunError, ShapeError
 
-CONFIGS = ["cpu", "numpy", "cpu interpret"]
+CONFIGS = ["cpu", "cpu fusion", "numpy", "cpu interpret"]
 
 
 @pytest.fixture(autouse=True)
