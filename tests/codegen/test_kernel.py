@@ -28,6 +28,16 @@ def array(table: KernelTable, x: np.ndarray) -> Any:
     return x if table is NUMPY else torch.from_numpy(x)
 
 
+@pytest.fixture
+def nothing_loaded() -> Iterator[None]:
+    """Forget what was compiled, and afterwards that nothing could be."""
+    for made in (ladder._load_library, backend._make):
+        made.cache_clear()
+    yield
+    for made in (ladder._load_library, backend._make):
+        made.cache_clear()
+
+
 def test_the_ladder_begins_with_llvm() -> None:
     made = native(gelu(12))
     assert made is not None and made.language == "LLVM"
@@ -35,18 +45,19 @@ def test_the_ladder_begins_with_llvm() -> None:
     assert "for c in columns" in str(made.nest)
 
 
+def test_bodies_that_compute_the_same_share_a_kernel() -> None:
+    assert native(gelu(12)) is native(gelu(12))
+    assert native(gelu(12)) is not native(gelu(11))
+    x = placeholder(0, (3,))
+    kernels = [native(typed(ops.mul(x, number))) for number in (1.5, 1.5, 2.5)]
+    assert kernels[0] is kernels[1] and kernels[0] is not kernels[2]
+
+
+@pytest.mark.usefixtures("nothing_loaded")
 def test_without_llvmlite_a_c_compiler_does_it(monkeypatch: Any) -> None:
     monkeypatch.setattr(ladder, "llvm", None)
     made = native(gelu(13))
     assert made is not None and made.language == "C"
-
-
-@pytest.fixture
-def nothing_loaded() -> Iterator[None]:
-    """Forget what was compiled, and afterwards that nothing could be."""
-    ladder._load_library.cache_clear()
-    yield
-    ladder._load_library.cache_clear()
 
 
 @pytest.mark.usefixtures("nothing_loaded")

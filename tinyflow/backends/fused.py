@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
+
+import numpy as np
 
 from tinyflow import ops
 from tinyflow.backends.native import NativeKernel, compile_nest
@@ -19,15 +22,52 @@ from tinyflow.passes import DTYPES, SHAPES, infer
 __all__ = ["fused_kernel", "native"]
 
 
-@lru_cache(maxsize=1024)
+@dataclass(frozen=True, slots=True)
+class _Structure:
+    """A body, compared by what it computes and not by identity."""
+
+    lines: tuple[object, ...]
+    body: Graph = field(compare=False)
+
+
 def native(body: Graph) -> NativeKernel | None:
-    """One native kernel for ``body``; None if none can be generated or compiled here."""
+    """One native kernel for ``body``; None if none can be generated or compiled here.
+
+    Bodies that compute the same on arrays of the same shapes share it.
+    """
     body = _typed(body)
+    return _make(_Structure(_lines(body), body))
+
+
+@lru_cache(maxsize=1024)
+def _make(structure: _Structure) -> NativeKernel | None:
     try:
-        space = iteration_space(body)
-        return compile_nest(nest(body), space.rows, space.columns)
+        space = iteration_space(structure.body)
+        return compile_nest(nest(structure.body), space.rows, space.columns)
     except Unsupported:
         return None
+
+
+def _lines(body: Graph) -> tuple[object, ...]:
+    shapes, dtypes = body.fact(SHAPES), body.fact(DTYPES)
+    place = {node: index for index, node in enumerate(body.nodes)}
+    lines: list[object] = [tuple((place[v.node], v.index) for v in body.outputs)]
+    for node in body.nodes:
+        attrs = [
+            (k, x.tobytes() if isinstance(x, np.ndarray) else x) for k, x in node.attrs.items()
+        ]
+        read = tuple((place[v.node], v.index) for v in node.inputs)
+        types = tuple((shapes[v], dtypes[v]) for v in node.outputs)
+        name = node.name if node.op.name == "placeholder" else None
+        lines.append((node.op, tuple(attrs), read, types, name))
+    return tuple(lines)
+
+
+def _plain(attribute: Any) -> object:
+    """An attribute as something that can be compared."""
+    if isinstance(attribute, np.ndarray):
+        return attribute.dtype.str, attribute.tobytes()
+    return attribute
 
 
 def fused_kernel(table: KernelTable) -> Kernel:
@@ -50,7 +90,7 @@ def fused_kernel(table: KernelTable) -> Kernel:
                     results[i] = target
         else:
             results = [_target(table, body, v, t) for v, t in zip(body.outputs, targets)]
-            kernel.call(*map(table.address, (*inputs, *results)))
+            kernel.call(*(table.address(array) or 0 for array in (*inputs, *results)))
         return tuple(results) if several else results[0]
 
     return Kernel(run, writes_out=True, native=lambda attrs: native(attrs["body"]))
