@@ -277,6 +277,6 @@ def test_a_bound_kernel_runs_on_the_addresses_in_its_table(language: object) -> 
     launch = kernel(gelu(9), language).bind(x.ctypes.data, out.ctypes.data)  # type: ignore[arg-type]
     launch.run()
     np.testing.assert_allclose(out, unfused(gelu(9), [x])[0], rtol=1e-5, atol=1e-6)
-    launch.table[2] = y.ctypes.data
+    launch.table[launch.first] = y.ctypes.data
     launch.run()
     np.testing.assert_allclose(out, unfused(gelu(9), [y])[0], rtol=1e-5, atol=1e-6)

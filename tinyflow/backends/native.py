@@ -34,12 +34,13 @@ Function = Callable[..., None]
 class Launch:
     """A kernel bound to addresses: ``run()`` costs a sixth of a microsecond.
 
-    ``table`` holds rows, columns and the addresses of inputs and outputs, in order; entries may be
-    changed between runs. Nobody keeps the arrays alive, nor this object.
+    ``table`` holds, from entry ``first`` on, the addresses of inputs and outputs, in order; they
+    may be changed between runs. It must stay alive as long as ``run``, and so must the arrays.
     """
 
     run: Function
     table: Any
+    first: int = 2  # after rows and columns
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,16 +6,17 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from tinyflow import ops
+from tinyflow.backends.native import NativeKernel
 from tinyflow.errors import RunError
 from tinyflow.ir import Op
 from tinyflow.types import DType
 
-__all__ = ["WITHOUT_KERNEL", "Array", "Kernel", "KernelTable", "Native", "Template"]
+__all__ = ["WITHOUT_KERNEL", "Array", "Kernel", "KernelTable", "Template"]
 __all__ += ["wrong_id", "wrong_label"]
 
 Array = Any  # an array of the backend: numpy.ndarray or torch.Tensor
@@ -27,17 +28,6 @@ WITHOUT_KERNEL: Mapping[Op, str] = {
     ops.CONSTANT: "the attribute is its array",
     ops.group: "nothing is computed; what it runs stands in its control dependencies",
 }
-
-
-class Native(Protocol):
-    """Machine code: ``call(*addresses)`` of inputs, then outputs; ``source`` is its text."""
-
-    @property
-    def call(self) -> Callable[..., None]: ...
-    @property
-    def source(self) -> str: ...
-    @property
-    def nest(self) -> object: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +44,13 @@ class Kernel:
     code: ``{0}`` an input, ``{0t}`` its transposed view, ``{out}`` the output, ``{@alpha}`` an
     attribute; other names are those of the table's ``namespace``. None: call ``run``.
 
-    ``native(attrs)`` is machine code that takes the addresses of inputs and outputs, all of them
-    contiguous; it returns None where there is none.
+    ``native(attrs)`` is machine code for contiguous inputs and outputs; None where there is none.
     """
 
     run: Callable[..., Any]
     writes_out: bool = False
     template: Template | None = None
-    native: Callable[[Mapping[str, Any]], Native | None] | None = None
+    native: Callable[[Mapping[str, Any]], NativeKernel | None] | None = None
 
 
 class KernelTable(Mapping[Op, Kernel]):

@@ -11,7 +11,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tinyflow.backends.table import Kernel, KernelTable, Native
+from tinyflow.backends.native import NativeKernel
+from tinyflow.backends.table import Kernel, KernelTable
 from tinyflow.errors import RunError, TinyflowError
 from tinyflow.passes.storage import Kind
 from tinyflow.program import Instruction, Program
@@ -36,7 +37,7 @@ class Executable:
         source: str,
         names: dict[str, Any],
         steps: dict[int, int],
-        native: Mapping[str, Native],
+        native: Mapping[str, NativeKernel],
     ) -> None:
         self.program, self.source, self.steps, self.native = program, source, steps, native
         exec(compile(source, "<tinyflow program>", "exec"), names)
@@ -96,7 +97,7 @@ class _Emitter:
         self.name: dict[int, str] = {}
         self.lines: list[str] = []
         self.steps: dict[int, int] = {}
-        self.native: dict[str, Native] = {}  # generated kernels by the name they are called
+        self.native: dict[str, NativeKernel] = {}  # generated kernels by the name they are called
         self.last_use = _last_uses(program)
         self.arena = _arena(program, kernels)
         for index, register in enumerate(program.registers):
@@ -179,7 +180,7 @@ class _Emitter:
             place = self.kernels.place(self.arena, offset, register.shape, register.dtype)
             self._bind(index, f"s{index}", place)
 
-    def _native(self, at: int, step: Instruction, native: Native) -> bool:
+    def _native(self, at: int, step: Instruction, native: NativeKernel) -> bool:
         """Call machine code on addresses; False if an input is not contiguous for sure."""
         kinds = [self.program.registers[index].kind for index in step.inputs]
         for index, kind in zip(step.inputs, kinds):
@@ -189,18 +190,19 @@ class _Emitter:
                 return False
         for index in step.outputs:
             self._home(index)
-        name = f"fused_{step.outputs[0]}"
-        self.names[name], self.native[name] = native.call, native
-        arguments = ", ".join(self._address(index) for index in (*step.inputs, *step.outputs))
-        self._line(at, f"{name}({arguments})")
+        name, arrays = f"fused_{step.outputs[0]}", (*step.inputs, *step.outputs)
+        known = {index: self.static[index] for index in arrays if index in self.static}
+        addresses = {index: self.kernels.address(array) for index, array in known.items()}
+        launch = native.bind(*(addresses.get(index) or 0 for index in arrays))
+        self.names[name], self.native[name] = launch.run, native
+        self.names[f"{name}_at"] = launch.table
+        for slot, index in enumerate(arrays, launch.first):
+            if index not in known:
+                source = self.kernels.address_source(self.name[index])
+                self._line(at, f"{name}_at[{slot}] = {source}")
+        read, made = (", ".join(self.name[i] for i in part) for part in (step.inputs, step.outputs))
+        self._line(at, f"{name}()  # {read} -> {made}")
         return True
-
-    def _address(self, index: int) -> str:
-        if index not in self.static:
-            return self.kernels.address_source(self.name[index])
-        name = f"{self.name[index]}_"
-        self.names[name] = self.kernels.address(self.static[index])
-        return name
 
     def _single(self, at: int, step: Instruction, kernel: Kernel) -> None:
         index = step.outputs[0]
