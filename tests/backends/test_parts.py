@@ -77,24 +77,24 @@ def test_choosing_among_many_is_exact_in_any_place(
     table: KernelTable, dtype: str, place: str
 ) -> None:
     rng = np.random.default_rng(0)
-    condition = rng.random((70, 50)) < 0.5
-    x, y = np.round(rng.normal(size=(2, 70, 50)) * 3).astype(dtype)
+    condition = rng.random((700, 150)) < 0.5
+    x, y = np.round(rng.normal(size=(2, 700, 150)) * 3).astype(dtype)
     if dtype.startswith("float"):
         x[0, :3], y[0, :3] = [np.nan, np.inf, -0.0], [-np.inf, np.nan, np.nan]
     arrays = [table.from_numpy(array, as_dtype(array.dtype)) for array in (condition, x, y)]
-    out = table.empty((70, 50), as_dtype(dtype))
+    out = table.empty((700, 150), as_dtype(dtype))
     out = {"new": out, "x": arrays[1], "y": arrays[2]}[place]
     assert table[ops.where].run(*arrays, out=out) is out
     np.testing.assert_array_equal(table.to_numpy(out), np.where(condition, x, y))
 
 
 def test_choosing_broadcasts_and_takes_one_array_twice(table: KernelTable) -> None:
-    condition = np.arange(6000).reshape(60, 100) % 7 < 3
-    row, column = np.arange(100.0, dtype="float32"), -np.ones((60, 1), "float32")
+    condition = np.arange(90_000).reshape(900, 100) % 7 < 3
+    row, column = np.arange(100.0, dtype="float32"), -np.ones((900, 1), "float32")
     zero = np.zeros((), "float32")
     for x, y in [(row, column), (column, row), (row, zero), (zero, row)]:
         given = [table.from_numpy(a, as_dtype(a.dtype)) for a in (condition, x, y)]
-        out = table.empty((60, 100), DType.float32)
+        out = table.empty((900, 100), DType.float32)
         table[ops.where].run(*given, out=out)
         np.testing.assert_array_equal(table.to_numpy(out), np.where(condition, x, y))
     full = table.from_numpy(condition.astype("float32"), DType.float32)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -25,14 +25,15 @@ _layer_norm_backward = aten.native_layer_norm_backward
 
 
 _BITS = {torch.float32: torch.int32, torch.float64: torch.int64}
-_FEW = 2048  # elements for which one slow call is quicker than six fast ones
+_FEW = 2**14  # elements for which one slow call is quicker than six fast ones
+_MANY = 2**16  # elements of a band
 
 
 # --- choices -----------------------------------------------------------------------------------
 
 
 def _where(condition: Tensor, x: Tensor, y: Tensor, out: Out = None) -> Tensor:
-    """y ^ ((x ^ y) & mask) on the bits of the numbers, an eighth of the time of torch.where.
+    """y ^ ((x ^ y) & mask) on the bits of the numbers, a fifth of the time of torch.where.
 
     That one branches at each element, and conditions are hard to predict.
     """
@@ -41,15 +42,26 @@ def _where(condition: Tensor, x: Tensor, y: Tensor, out: Out = None) -> Tensor:
         return torch.where(condition, x, y, out=out)
     if not out.is_cpu or x.data_ptr() == y.data_ptr():
         return out.copy_(torch.where(condition, x, y))
-    mask = condition.to(bits)
-    if out.data_ptr() == y.data_ptr():  # y must last to the end
-        x, y, mask = y, x, mask.sub_(1)
-    else:
-        mask.neg_()
-    target, kept = out.view(bits), y.view(bits)
-    torch.bitwise_and(torch.bitwise_xor(x.view(bits), kept), mask, out=target)
-    target.bitwise_xor_(kept)
+    inverted = out.data_ptr() == y.data_ptr()  # what is xored in the end must last so long
+    parts = (condition, y, x) if inverted else (condition, x, y)
+    for target, chosen, a, b in _bands(out, *parts):
+        mask = chosen.to(bits)
+        mask = mask.sub_(1) if inverted else mask.neg_()
+        kept, target = b.view(bits), target.view(bits)
+        torch.bitwise_and(torch.bitwise_xor(a.view(bits), kept), mask, out=target)
+        target.bitwise_xor_(kept)
     return out
+
+
+def _bands(out: Tensor, *inputs: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """All of them, some rows at a time: what is computed in between stays in the cache."""
+    count = out.shape[0]
+    rows = max(1, count * _MANY // out.numel())
+    for at in range(0, count, rows):
+        yield tuple(
+            z[at : at + rows] if z.dim() == out.dim() and len(z) == count else z
+            for z in (out, *inputs)
+        )
 
 
 # --- parts -------------------------------------------------------------------------------------
