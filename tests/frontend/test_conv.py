@@ -321,6 +321,19 @@ def _moving():
     return {tf.Variable.of(_all_variables()[name]): np.ones(3) for name in names}
 
 
+def test_rows_are_normalised_by_column():
+    x, data = tf.placeholder(tf.float32), normal(20, 5)
+    hidden = tf.nn.linear(x, num_hidden=3, name="fc")
+    y = tf.nn.batch_norm(hidden, name="bn", epsilon=0.0)
+    found = variables_of(y, {x: data.shape})
+    state = {v: np.ones(shape) for name, (v, shape) in found.items() if name != "fc_weight"}
+    weight = normal(3, 5)
+    got = run(y, {x: data}, {**state, found["fc_weight"][0]: weight, **_moving()})
+    plain = data @ weight.T
+    expected = (plain - plain.mean(0)) / plain.std(0) + 1
+    np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4)
+
+
 def test_tensorflows_batch_normalization_is_a_formula():
     x, m, v, b, g = normal(4, 3), normal(3), np.float32([1, 2, 3]), normal(3), normal(3)
     got = run(tf.nn.batch_normalization(tf.constant(x), m, v, b, g, 0.01))
@@ -383,7 +396,7 @@ def test_a_wrong_call_says_what_was_given_and_expected(call, words):
         (lambda x: tf.nn.conv2d(x, hwio(3, 3, 4, 2), 1, "SAME"), (1, 8, 8, 3), ["not 3 and 4"]),
         (lambda x: tf.nn.conv2d(x, num_filter=2), (3, 4, 4), ["x has the wrong rank", "[3, 4, 4]"]),
         (lambda x: tf.nn.max_pool(x, 3, padding="VALID"), (1, 3, 2, 2), ["window 3", "size 2"]),
-        (lambda x: tf.nn.batch_norm(x), (3, 4), ["x has the wrong rank", "[3, 4]"]),
+        (lambda x: tf.nn.batch_norm(x), (3, 4, 5), ["x has the wrong rank", "[3, 4, 5]"]),
         (lambda x: tf.pad(x, dim=3, pad=1), (3, 4), ["axis", "(3,)"]),
     ],
 )  # fmt: skip

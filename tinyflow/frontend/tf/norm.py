@@ -6,7 +6,7 @@ from tinyflow import ops
 from tinyflow.frontend.inference import for_inference
 from tinyflow.frontend.tf.conv import from_nchw, layout_of, to_nchw
 from tinyflow.frontend.tf.scope import current_scope
-from tinyflow.frontend.tf.tensor import Like, Tensor, Variable, unwrap
+from tinyflow.frontend.tf.tensor import Like, Tensor, Variable, forward_shape, unwrap
 from tinyflow.ir import Graph, Op, Value
 
 __all__ = ["batch_norm", "batch_normalization", "inference"]
@@ -25,7 +25,7 @@ def batch_norm(
     data_format: str | None = None,
     name: str | None = None,
 ) -> Tensor:
-    """gamma * (x - mean) / sqrt(variance + epsilon) + beta for each channel of images.
+    """gamma * (x - mean) / sqrt(variance + epsilon) + beta for each channel of images, or column.
 
     In training, mean and variance are those of the batch, and every step of an optimizer on what
     follows also moves the moving ones:
@@ -52,14 +52,16 @@ def batch_norm(
     beta = Variable.implicit(f"{name}_beta", (None,)) if beta is None else beta
     mean = _moving(f"{name}_moving_mean", ops.zeros_like, gamma, moving_mean)
     variance = _moving(f"{name}_moving_variance", ops.ones_like, gamma, moving_variance)
-    inputs = [to_nchw(x, layout), *(p.value for p in (gamma, beta, mean, variance))]
+    rows = len(forward_shape(unwrap(x)) or ()) == 2
+    images = _stand(unwrap(x)) if rows else to_nchw(x, layout)
+    inputs = [images, *(p.value for p in (gamma, beta, mean, variance))]
 
     def normalised(training: bool) -> tuple[Value, ...]:
         attrs = {"training": training, "epsilon": epsilon}
         return ops.batch_norm.node(inputs, attrs, name=name, after=scope.waits).outputs
 
     if training is False:
-        return from_nchw(normalised(False)[0], layout)
+        return _back(normalised(False)[0], layout, rows)
     y, *batch = normalised(True)
     moved = [_mixed(old, new, momentum) for old, new in zip((mean, variance), batch)]
     if isinstance(training, Tensor):
@@ -68,7 +70,17 @@ def batch_norm(
         moved = [ops.where(training.value, new, old) for new, old in zip(moved, stay)]
     writes = zip((mean, variance), moved)
     scope.updates[batch[0].node] = [old.assign(Tensor(new)).value for old, new in writes]
-    return from_nchw(y, layout)
+    return _back(y, layout, rows)
+
+
+def _stand(rows: Value) -> Value:
+    """Rows (n, c) as images (n, c, 1, 1)."""
+    images: Value = ops.expand_dims(ops.expand_dims(rows, axis=2), axis=3)
+    return images
+
+
+def _back(images: Value, layout: str | None, rows: bool) -> Tensor:
+    return Tensor(ops.squeeze(images, axes=(2, 3))) if rows else from_nchw(images, layout)
 
 
 def _moving(name: str, first: Op, like: Tensor, given: Variable | None) -> Variable:
