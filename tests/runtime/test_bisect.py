@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,9 @@ import tinyflow as tf
 from tinyflow import ops
 from tinyflow.errors import PassError
 from tinyflow.ir import Graph, Node, Value, rewrite
-from tinyflow.passes import STANDARD
+from tinyflow.passes import PLAN, STANDARD
 from tinyflow.passes.contract import Pass
+from tinyflow.passes.memory import memory
 
 
 @pytest.fixture(autouse=True)
@@ -135,3 +137,26 @@ def test_passes_that_are_still_to_be_written_are_left_out() -> None:
     names = [each.name for each in found.steps]
     assert names[-1] == "emitted function" and "specialise" in names and "order" not in names
     assert sess.profile(step, feeds, runs=1).lines
+
+
+def test_a_pass_that_found_out_something_untrue_is_named() -> None:
+    def overlapping(graph: Graph) -> Graph:
+        graph = memory(graph)
+        plan = graph.fact(PLAN)
+        return graph.with_fact(PLAN, replace(plan, offsets_bytes=(0,) * len(plan.offsets_bytes)))
+
+    step, feeds = network()
+    sess = tf.Session(pipeline=STANDARD.replace("memory", overlapping))
+    sess.run(tf.global_variables_initializer())
+    found = sess.bisect(step, feeds)
+    assert found.culprit == "memory" and found.steps[-1].differs
+    assert "with the standard pass 'memory' the function is right" in str(found)
+
+
+def test_a_pass_that_swaps_outputs_is_named() -> None:
+    x = tf.placeholder(tf.float32, [2])
+    swap = Pass("swap", lambda graph: Graph(graph.outputs[::-1]))
+    sess = tf.Session(pipeline=STANDARD.insert(swap, before="pin"))
+    y, z = tf.exp(x), tf.tanh(x)
+    found = sess.bisect([y, z], {x: np.array([1.0, 2.0])})
+    assert found.culprit == "swap" and found.node is None

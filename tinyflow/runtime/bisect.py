@@ -13,7 +13,8 @@ import numpy as np
 
 from tinyflow.errors import TinyflowError
 from tinyflow.ir import Graph, Node, Value
-from tinyflow.passes.contract import Pipeline, Step
+from tinyflow.passes import STANDARD
+from tinyflow.passes.contract import Pass, Pipeline, Step
 from tinyflow.runtime.interpreter import Watch
 from tinyflow.runtime.observe import Array, as_host, observe
 from tinyflow.runtime.session import Session
@@ -21,6 +22,7 @@ from tinyflow.runtime.session import Session
 __all__ = ["EMITTED", "Bisection", "Change", "bisect"]
 
 EMITTED = "emitted function"
+_STANDARD = {stage.name: stage.run for stage in STANDARD.passes}
 _Results = Mapping[str, Array]  # content by fetch or variable
 
 
@@ -46,7 +48,9 @@ class Bisection:
     """A row per pass, and the name of the first that changes results (None: no pass does).
 
     ``node`` is the first node behind that pass whose content no node before the pass had, and
-    ``largest`` its distance to the nearest of them; None if the emitted function is at fault.
+    ``largest`` its distance to the nearest of them. None if the emitted function is wrong although
+    the graph is right: then a pass of yours is named that found out something untrue (a plan, a
+    schedule), if with the standard pass in its place the function is right.
     """
 
     steps: tuple[Change, ...]
@@ -58,11 +62,13 @@ class Bisection:
         lines = [f"{'after':<18}{'nodes':>7}  largest difference"]
         for step in self.steps:
             where = f" in {step.output}" if step.differs else ""
-            mark = "  <- changes results" if step.name == self.culprit else ""
+            mark = "  <- changes results" if step.differs else ""
             lines.append(f"{step.name:<18}{step.nodes:>7}  {step.largest:.3g}{where}{mark}")
             lines += [f"    {step.error}"] if step.error else []
         if self.culprit is None:
             lines.append("no pass changes results")
+        elif self.culprit != self.steps[-1].name:
+            lines.append(f"with the standard pass '{self.culprit}' the function is right")
         if self.node is not None:
             lines.append(f"first wrong node: {self.node.where()}, off by {self.largest:.3g}")
         return "\n".join(lines)
@@ -87,7 +93,7 @@ def bisect(
     wanted = _interpreted(clone, graph, feeds)
     rows: list[Change] = []
     for before, step in zip([None, *steps], steps):
-        if before is None or before.graph.nodes == step.graph.nodes:  # only facts are new
+        if before is None or _same(before.graph, step.graph):
             last = rows[-1] if rows else Change("", 0)
             rows.append(Change(step.name, len(step.graph.nodes), last.largest, last.output))
             continue
@@ -99,7 +105,25 @@ def bisect(
             )
     found = _attempt(_emitted, clone, fetches, fed, given)
     rows.append(_compare(Step(EMITTED, steps[-1].graph), wanted, found, tolerance))
-    return Bisection(tuple(rows), EMITTED if rows[-1].differs else None)
+    if not rows[-1].differs:
+        return Bisection(tuple(rows))
+    for stage in _own_passes(session.pipeline):
+        other = session.clone()
+        other.pipeline = session.pipeline.replace(stage.name, _STANDARD[stage.name])
+        found = _attempt(_emitted, other, fetches, fed, given)
+        if not _compare(steps[-1], wanted, found, tolerance).differs:
+            return Bisection(tuple(rows), stage.name)
+    return Bisection(tuple(rows), EMITTED)
+
+
+def _same(a: Graph, b: Graph) -> bool:
+    """True if a pass found out facts only."""
+    return a.nodes == b.nodes and a.outputs == b.outputs
+
+
+def _own_passes(pipeline: Pipeline) -> list[Pass]:
+    """Those that stand in the place of a standard pass."""
+    return [p for p in pipeline.passes if _STANDARD.get(p.name, p.run) is not p.run]
 
 
 def _trace(pipeline: Pipeline, graph: Graph) -> list[Step]:
