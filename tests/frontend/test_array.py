@@ -239,7 +239,9 @@ def _losses(config: str) -> list[float]:
     return [float(sess.run([loss, step], {ids: IDS})[0]) for _ in range(4)]
 
 
-@pytest.mark.parametrize("config", ["cpu recompute", "cpu checkpoint", "cpu interpret", "numpy"])
+@pytest.mark.parametrize(
+    "config", ["cpu recompute", "cpu checkpoint", "cpu fusion", "cpu interpret", "numpy"]
+)
 def test_a_transformer_with_dropout_trains_alike_on_every_road(config: str) -> None:
     losses = _losses("cpu")
     assert losses[-1] < losses[0]
