@@ -127,6 +127,19 @@ def test_dense_is_a_matrix_product_with_named_variables() -> None:
         tf.layers.dense(tf.placeholder(tf.float32), 2)
 
 
+def test_dense_works_on_the_last_axis() -> None:
+    x = tf.placeholder(tf.float32, [None, 2, 3])
+    y = tf.layers.dense(x, 4, bias_initializer=tf.ones_initializer())
+    assert y.shape == (None, 2, 4)
+    given = np.arange(30.0, dtype="float32").reshape(5, 2, 3)
+    with tf.Session() as sess:
+        sess.run(tf.global_variables_initializer())
+        made, kernel = sess.run([y, tf.global_variables()[0]], {x: given})
+    np.testing.assert_allclose(made, given @ kernel + 1, rtol=1e-5, atol=1e-5)
+    with pytest.raises(ShapeError, match=r"got \[\?, \?, 3\]; expected \[\?, ..., k\]"):
+        tf.layers.dense(tf.placeholder(tf.float32, [None, None, 3]), 2)
+
+
 def test_initialisers_have_the_spread_they_promise() -> None:
     shape = [5, 5, 8, 400]
     fan_in, fan_out = 5 * 5 * 8, 5 * 5 * 400

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tinyflow.errors import ShapeError
-from tinyflow.frontend.tf.api import matmul
+from tinyflow.frontend.tf.api import matmul, reshape
 from tinyflow.frontend.tf.context import get_variable, variable_scope
 from tinyflow.frontend.tf.initializers import zeros_initializer
 from tinyflow.frontend.tf.scope import current_scope
@@ -27,28 +27,32 @@ def dense(
     name: str | None = None,
     reuse: bool | None = None,
 ) -> Tensor:
-    """x (n, k) -> activation(x @ kernel + bias), shape (n, units).
+    """x (..., k) -> activation(x @ kernel + bias), shape (..., units).
 
     ``<name>/kernel`` (k, units) starts from Glorot's uniform numbers, ``<name>/bias`` (units,) from
-    zeros. Raises ShapeError if k is not known: ``tf.nn.linear`` infers it later.
+    zeros. Raises ShapeError if k, or more than one other size, is not known: ``tf.nn.linear``
+    infers it later.
     """
     shape = inputs.shape
-    if shape is None or len(shape) != 2 or shape[1] is None:
+    if shape is None or len(shape) < 2 or shape[-1] is None or shape[:-1].count(None) > 1:
         raise ShapeError(
             "a dense layer needs the number of its inputs",
             node=inputs.value.node,
             got=show_shape(shape),
-            expected="[?, k]",
+            expected="[?, ..., k]",
             fix="Give the placeholder a shape, or tf.reshape to a matrix.",
         )
     with variable_scope(name or _free_name("dense"), reuse=reuse):
         kernel = get_variable(
-            "kernel", (shape[1], units), initializer=kernel_initializer, trainable=trainable
+            "kernel", (shape[-1], units), initializer=kernel_initializer, trainable=trainable
         )
-        y = matmul(inputs, kernel)
+        rows = inputs if len(shape) == 2 else reshape(inputs, (-1, shape[-1]))
+        y = matmul(rows, kernel)
         if use_bias:
             start = bias_initializer or zeros_initializer()
             y = y + get_variable("bias", (units,), initializer=start, trainable=trainable)
+        if len(shape) > 2:
+            y = reshape(y, (*(-1 if size is None else size for size in shape[:-1]), units))
         return y if activation is None else activation(y)
 
 
