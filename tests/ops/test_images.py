@@ -244,6 +244,23 @@ def _strided(array: torch.Tensor, how: str) -> torch.Tensor:
     return array.repeat_interleave(2, 3)[:, :, :, ::2]
 
 
+@pytest.mark.parametrize("op", [ops.avg_pool2d, ops.avg_pool2d_grad, ops.max_pool2d_grad])
+@pytest.mark.parametrize("padding", [(0, 0, 0, 0), (1, 1, 1, 1), (0, 1, 1, 0)])
+def test_pools_fill_an_array_of_any_strides(op: Op, padding: Any) -> None:
+    x, window = torch.from_numpy(normal(2, 3, 8, 8)), {"ksize": (2, 2), "strides": (2, 2)}
+    attrs = {"padding": padding, **window}
+    dy, index = TORCH[ops.max_pool2d].run(x, **ops.max_pool2d.check_attrs(attrs))
+    inputs = {ops.avg_pool2d: [x], ops.avg_pool2d_grad: [dy, x]}.get(op, [dy, index, x])
+    checked = op.check_attrs(attrs)
+    expected = TORCH[op].run(*inputs, **checked)
+    for there in ("channels last", "reversed"):
+        out = _strided(torch.full_like(expected, 7), there)
+        before = out.stride()
+        last = [_strided(array, "channels last") for array in inputs]
+        assert TORCH[op].run(*last, out=out, **checked) is out and out.stride() == before
+        np.testing.assert_allclose(out.numpy(), expected.numpy(), rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("op", [ops.conv2d, ops.max_pool2d, ops.avg_pool2d, ops.batch_norm])
 def test_channels_last_stays_channels_last(op: Op) -> None:
     given = {op: (given, attrs) for op, given, attrs in reversed(CHAINS)}
