@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 import tinyflow as tf
 from tinyflow.errors import GraphError, ShapeError
@@ -138,6 +139,42 @@ def test_dense_works_on_the_last_axis() -> None:
     np.testing.assert_allclose(made, given @ kernel + 1, rtol=1e-5, atol=1e-5)
     with pytest.raises(ShapeError, match=r"got \[\?, \?, 3\]; expected \[\?, ..., k\]"):
         tf.layers.dense(tf.placeholder(tf.float32, [None, None, 3]), 2)
+
+
+def test_layers_on_images_compute_what_torch_computes() -> None:
+    given = np.random.default_rng(0).normal(size=(2, 7, 6, 3)).astype("float32")
+    x = tf.placeholder(tf.float32, [None, 7, 6, 3])
+    y = tf.layers.conv2d(x, 4, (3, 2), strides=(2, 1), bias_initializer=tf.ones_initializer())
+    pools = [tf.layers.max_pooling2d(x, 3, 2), tf.layers.average_pooling2d(x, (3, 2), (2, 2))]
+    with tf.Session() as sess:
+        sess.run(tf.global_variables_initializer())
+        made, *pooled = sess.run([y, *pools], {x: given})
+        kernel = sess.run(tf.global_variables()[0])
+    images = torch.from_numpy(given.transpose(0, 3, 1, 2))
+    weight = torch.from_numpy(kernel.transpose(3, 2, 0, 1).copy())
+    wanted = [
+        torch.conv2d(images, weight, torch.ones(4), (2, 1)),
+        torch.nn.functional.max_pool2d(images, 3, 2),
+        torch.nn.functional.avg_pool2d(images, (3, 2), (2, 2)),
+    ]
+    for ours, theirs in zip([made, *pooled], wanted):
+        np.testing.assert_allclose(ours, theirs.numpy().transpose(0, 2, 3, 1), atol=1e-5)
+    with pytest.raises(ShapeError, match=r"number of channels; got \[\?, 3\]"):
+        tf.layers.conv2d(tf.placeholder(tf.float32, [None, 3]), 4, 3)
+
+
+def test_dropout_is_for_training() -> None:
+    x = tf.placeholder(tf.float32, [1000])
+    flag = tf.placeholder(tf.bool, [])
+    sess, ones = tf.Session(), np.ones(1000)
+    np.testing.assert_array_equal(sess.run(tf.layers.dropout(x), {x: ones}), ones)
+    chosen = tf.layers.dropout(x, 0.2, training=flag)
+    np.testing.assert_array_equal(sess.run(chosen, {x: ones, flag: False}), ones)
+    for made in (
+        sess.run(chosen, {x: ones, flag: True}),
+        sess.run(tf.layers.dropout(x, 0.2, training=True), {x: ones}),
+    ):
+        assert 0.15 < np.mean(made == 0) < 0.25 and np.allclose(made[made > 0], 1.25)
 
 
 def test_initialisers_have_the_spread_they_promise() -> None:

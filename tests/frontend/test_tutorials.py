@@ -231,3 +231,38 @@ def test_an_autoencoder_with_rmsprop() -> None:
         sess.run(tf.global_variables_initializer())
         costs = [sess.run([optimizer, cost], feed_dict={X: images})[1] for _ in range(300)]
     assert costs[-1] < costs[0] / 3
+
+
+def test_a_convolution_network_of_layers() -> None:
+    mnist = get_mnist(flatten=True, onehot=False)
+    images = tf.placeholder(tf.float32, [None, 784])
+    labels = tf.placeholder(tf.int64, [None])
+    training = tf.placeholder(tf.bool, [])
+    with tf.variable_scope("ConvNet"):
+        x = tf.reshape(images, shape=[-1, 28, 28, 1])
+        conv1 = tf.layers.conv2d(x, 8, 5, activation=tf.nn.relu)
+        conv1 = tf.layers.max_pooling2d(conv1, 2, 2)
+        conv2 = tf.layers.conv2d(conv1, 16, [3, 3], padding="same", activation=tf.nn.relu)
+        conv2 = tf.layers.average_pooling2d(conv2, [2, 2], 2)
+        fc1 = tf.layers.dense(tf.layers.flatten(conv2), 64, tf.nn.relu)
+        fc1 = tf.layers.dropout(fc1, rate=0.25, training=training)
+        logits = tf.layers.dense(fc1, 10)
+    assert conv2.get_shape().as_list() == [None, 6, 6, 16]
+    assert [v.name for v in tf.trainable_variables()[:4]] == [
+        "ConvNet/conv2d/kernel",
+        "ConvNet/conv2d/bias",
+        "ConvNet/conv2d_1/kernel",
+        "ConvNet/conv2d_1/bias",
+    ]
+    loss = tf.losses.sparse_softmax_cross_entropy(labels=labels, logits=logits)
+    train_op = tf.train.AdamOptimizer(2e-3).minimize(loss)
+    correct = tf.equal(tf.argmax(logits, axis=1), labels)
+    accuracy = tf.reduce_mean(tf.cast(correct, tf.float32))
+    with tf.Session() as sess:
+        sess.run(tf.global_variables_initializer())
+        for _ in range(60):
+            xs, ys = mnist.train.next_batch(50)
+            sess.run(train_op, {images: xs, labels: ys, training: True})
+        test = {images: mnist.test.images[:500], labels: mnist.test.labels[:500], training: False}
+        first, second = sess.run(accuracy, test), sess.run(accuracy, test)
+    assert first == second > 0.75

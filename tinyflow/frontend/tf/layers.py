@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tinyflow.errors import ShapeError
-from tinyflow.frontend.tf.api import matmul, reshape
+from tinyflow.frontend.tf import nn
+from tinyflow.frontend.tf.api import cast, matmul, reshape, zeros
 from tinyflow.frontend.tf.context import get_variable, variable_scope
-from tinyflow.frontend.tf.initializers import zeros_initializer
 from tinyflow.frontend.tf.scope import current_scope
 from tinyflow.frontend.tf.tensor import Tensor
-from tinyflow.types import show_shape
+from tinyflow.types import DType, show_shape
 
-__all__ = ["dense"]
+__all__ = ["average_pooling2d", "conv2d", "dense", "dropout", "flatten", "max_pooling2d"]
+
+Pair = int | Sequence[int]  # down and right, or one number for both
 
 
 def dense(
@@ -49,11 +51,86 @@ def dense(
         rows = inputs if len(shape) == 2 else reshape(inputs, (-1, shape[-1]))
         y = matmul(rows, kernel)
         if use_bias:
-            start = bias_initializer or zeros_initializer()
+            start = bias_initializer or zeros
             y = y + get_variable("bias", (units,), initializer=start, trainable=trainable)
         if len(shape) > 2:
             y = reshape(y, (*(-1 if size is None else size for size in shape[:-1]), units))
         return y if activation is None else activation(y)
+
+
+def conv2d(
+    inputs: Tensor,
+    filters: int,
+    kernel_size: Pair,
+    strides: Pair = 1,
+    padding: str = "valid",
+    activation: Callable[[Tensor], Tensor] | None = None,
+    use_bias: bool = True,
+    kernel_initializer: Any = None,
+    bias_initializer: Any = None,
+    name: str | None = None,
+    reuse: bool | None = None,
+) -> Tensor:
+    """Images (n, h, w, c) -> activation(convolution + bias), images of ``filters`` channels.
+
+    ``<name>/kernel`` (kernel_size, c, filters) starts from Glorot's uniform numbers,
+    ``<name>/bias`` (filters,) from zeros. Raises ShapeError if c is not known.
+    """
+    shape = inputs.shape
+    if shape is None or len(shape) != 4 or shape[3] is None:
+        got, expected = show_shape(shape), "[n, h, w, c]"
+        what = "a convolution needs the number of channels"
+        raise ShapeError(what, node=inputs.value.node, got=got, expected=expected)
+    with variable_scope(name or _free_name("conv2d"), reuse=reuse):
+        size = (*_pair(kernel_size), shape[3], filters)
+        kernel = get_variable("kernel", size, initializer=kernel_initializer)
+        y = nn.conv2d(inputs, kernel, (1, *_pair(strides), 1), padding.upper())
+        if use_bias:
+            y = y + get_variable("bias", (filters,), initializer=bias_initializer or zeros)
+        return y if activation is None else activation(y)
+
+
+def max_pooling2d(
+    inputs: Tensor, pool_size: Pair, strides: Pair, padding: str = "valid", name: str | None = None
+) -> Tensor:
+    """The largest number of each window of images (n, h, w, c)."""
+    window, step = (1, *_pair(pool_size), 1), (1, *_pair(strides), 1)
+    return nn.max_pool(inputs, window, step, padding.upper(), data_format="NHWC", name=name)
+
+
+def average_pooling2d(
+    inputs: Tensor, pool_size: Pair, strides: Pair, padding: str = "valid", name: str | None = None
+) -> Tensor:
+    """The mean of each window of images (n, h, w, c)."""
+    window, step = (1, *_pair(pool_size), 1), (1, *_pair(strides), 1)
+    return nn.avg_pool(inputs, window, step, padding.upper(), data_format="NHWC", name=name)
+
+
+def flatten(inputs: Tensor, name: str | None = None) -> Tensor:
+    """x (n, ...) as a matrix (n, k)."""
+    return nn.flatten_layer(inputs, name=name)
+
+
+def dropout(
+    inputs: Tensor,
+    rate: float = 0.5,
+    seed: int | None = None,
+    training: bool | Tensor = False,
+    name: str | None = None,
+) -> Tensor:
+    """x with a share ``rate`` of its elements set to 0, the rest divided by 1 - rate.
+
+    Only when ``training``, which may be a bool tensor; else x itself.
+    """
+    if isinstance(training, bool):
+        return nn.dropout(inputs, 1.0 - rate if training else 1.0, seed=seed, name=name)
+    keep = 1.0 - rate * cast(training, DType.float32)
+    return nn.dropout(inputs, keep, seed=seed, name=name)
+
+
+def _pair(sizes: Pair) -> tuple[int, int]:
+    down, right = (sizes, sizes) if isinstance(sizes, int) else sizes
+    return down, right
 
 
 def _free_name(base: str) -> str:
