@@ -65,6 +65,7 @@ CASES: list[tuple[str, Callable[..., Any], tuple[np.ndarray, ...], Any]] = [
     ("split in sizes", lambda x: tf.split(x, [1, 3], 0), (X,), [X[:1], X[1:]]),
     ("stack", lambda x, y: tf.stack([x, y]), (X, Y), np.stack([X, Y])),
     ("stack at the end", lambda x, y: tf.stack([x, y], axis=-1), (X, Y), np.stack([X, Y], -1)),
+    ("unstack", lambda x: tf.unstack(x, 6, axis=1), (X,), list(X.T)),
     ("slice", lambda x: tf.slice(x, [1, 2], [2, -1]), (X,), X[1:3, 2:]),
     ("gather", tf.gather, (X, IDS), X[IDS]),
     ("gather along an axis", lambda x, i: tf.gather(x, i, axis=1), (X, IDS), X[:, IDS]),
@@ -130,6 +131,12 @@ def test_the_gradient_of_brackets_goes_where_they_looked() -> None:
 
     for shaped in (True, False):
         np.testing.assert_array_equal(run(slope, CUBE, shaped=shaped), expected)
+
+
+def test_the_shape_tells_how_many_parts_there_are() -> None:
+    rows = run(tf.unstack, X)
+    assert len(rows) == 4
+    np.testing.assert_array_equal(rows, X)
 
 
 def test_a_condition_of_rank_one_chooses_rows() -> None:
@@ -264,6 +271,7 @@ def test_layer_norm_makes_the_variables_it_lacks() -> None:
         (lambda x: tf.concat([], 0), ["concat", "got 0"]),
         (lambda x: tf.split(x, 0), ["split", "nothing to split into"]),
         (lambda x: tf.split(x, []), ["split", "nothing to split into"]),
+        (lambda x: tf.unstack(x), ["how many parts", "num="]),
         (lambda x: tf.slice(x, [0], [1, 1]), ["not a slice", "one size per begin"]),
         (lambda x: tf.slice(x, [-1], [1]), ["not a slice", "(-1,)"]),
         (lambda x: tf.slice(x, [0], [-2]), ["not a slice", "(-2,)"]),

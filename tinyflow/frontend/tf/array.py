@@ -12,12 +12,13 @@ from tinyflow.errors import GraphError
 from tinyflow.frontend.tf.scope import current_scope
 from tinyflow.frontend.tf.tensor import Like, Tensor, apply, forward_shape, unwrap
 from tinyflow.ops.rules import END
-from tinyflow.types import DType
+from tinyflow.types import DType, show_shape
 
 __all__ = [
     "abs", "batch_matmul", "clip_by_value", "concat", "cumsum", "erf", "expand_dims", "gather",
     "greater_equal", "less", "less_equal", "logical_and", "logical_not", "logical_or", "maximum",
-    "minimum", "not_equal", "one_hot", "rsqrt", "slice", "split", "squeeze", "stack", "where",
+    "minimum", "not_equal", "one_hot", "rsqrt", "slice", "split", "squeeze", "stack", "unstack",
+    "where",
 ]  # fmt: skip
 
 
@@ -138,6 +139,20 @@ def split(
     if not node.outputs:
         raise GraphError("nothing to split into", node=node, got=given, expected="a part or more")
     return [Tensor(part) for part in node.outputs]
+
+
+def unstack(
+    value: Like, num: int | None = None, axis: int = 0, name: str | None = None
+) -> list[Tensor]:
+    """The ``num`` parts of size 1 along ``axis``, without it. Raises GraphError if nobody knows how
+    many there are: ``num`` is needed only where no shape tells it.
+    """
+    shape = forward_shape(unwrap(value))
+    known = shape[axis] if num is None and shape and -len(shape) <= axis < len(shape) else num
+    if known is None:
+        fix = "Say num=, or give the placeholder a shape."
+        raise GraphError("how many parts is not known", got=show_shape(shape), fix=fix)
+    return [squeeze(part, axis) for part in split(value, known, axis, name)]
 
 
 def slice(
