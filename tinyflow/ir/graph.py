@@ -129,6 +129,7 @@ def rewrite(
     """
     new: dict[Value, Value] = {}
     moved: dict[Node, Node] = {}
+    standing: set[Node] = set()  # the values of moved
 
     def follow(value: Value) -> Value:
         other = new[value]
@@ -142,11 +143,12 @@ def rewrite(
             replaced = rule(node, inputs)
         finally:
             STANDS_FOR.reset(line)
-        if replaced is None or (after and replaced[0].node in moved.values()):
+        if replaced is None or (after and replaced[0].node in standing):
             replaced = node.with_inputs(inputs, after).outputs
         elif after:  # what stands in for a node waits for the same nodes
             made = replaced[0].node.with_inputs(replaced[0].node.inputs, after)
             replaced = tuple(Value(made, value.index) for value in replaced)
         moved[node] = replaced[0].node
+        standing.add(replaced[0].node)
         new.update(zip(node.outputs, replaced, strict=True))
     return Graph(tuple(follow(value) for value in graph.outputs)), new
