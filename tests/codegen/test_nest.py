@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
 import numpy as np
 import pytest
 
@@ -148,6 +150,22 @@ def test_rows_of_two_lengths_are_refused() -> None:
     first = ops.reduce_sum(X, reduction_indices=(1,))
     second = ops.reduce_sum(ops.reshape(X, shape=(8, 3)), reduction_indices=(1,))
     assert "rows of different lengths" in (supported(infer(Graph((first, second)))) or "")
+
+
+def test_what_no_compiler_would_finish_is_refused() -> None:
+    y = placeholder(0, (8,))
+    for _ in range(300):
+        y = ops.tanh(y)
+    assert "too long for one kernel" in (supported(typed(y)) or "")
+
+
+def test_scratch_rows_share_what_there_is() -> None:
+    x = placeholder(0, (4, 16))
+    parts = [ops.tanh(ops.mul(x, float(i))) for i in range(2, 22)]
+    total = ops.reduce_sum(reduce(ops.add, parts), reduction_indices=(1,), keepdims=True)
+    made = nest(typed(*(ops.div(part, total) for part in parts)))
+    assert len(made.scratch) == 20
+    assert len(made.scratch) * made.scratch_elements * 8 <= 1 << 16
 
 
 def test_what_has_a_kernel_has_no_reason() -> None:

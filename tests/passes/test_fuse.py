@@ -220,3 +220,14 @@ def test_composite_ops_expand_to_what_they_are(make: Callable[[Value, Value], Va
 def test_other_axes_are_not_expanded() -> None:
     graph = expand(infer(Graph((ops.softmax(X, axis=0),))))
     assert launches(graph) == ["softmax"]
+
+
+def test_a_long_chain_becomes_kernels_that_a_compiler_can_finish() -> None:
+    x = ops.placeholder(dtype="float32", shape=(8,), name="x")
+    y = x
+    for _ in range(200):
+        y = ops.tanh(y)
+    graph = fuse(infer(Graph((y,))))
+    made = [node for node in graph.nodes if node.op is ops.fused]
+    assert len(made) == 4
+    assert all(supported(node.attrs["body"]) is None for node in made)

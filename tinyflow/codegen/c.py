@@ -14,7 +14,6 @@ from collections.abc import Iterable, Iterator
 from tinyflow.codegen.expression import Level, Scalar
 from tinyflow.codegen.functions import needed_functions, program
 from tinyflow.codegen.nest import Array, ColumnLoop, Nest, Statement, Store
-from tinyflow.codegen.scalar import SCRATCH_BYTES
 from tinyflow.types import DType
 
 __all__ = ["C_FLAGS", "c_source"]
@@ -110,7 +109,7 @@ def _kernel(nest: Nest) -> Iterator[str]:
     arrays += [f"{_stored(a.dtype)} *{a.name}" for a in nest.outputs]
     yield f"static void kernel({', '.join(['int64_t rows', 'int64_t columns', *arrays])}) {{"
     for array in nest.scratch:
-        yield f"    {_TYPES[array.dtype]} {array.name}[{SCRATCH_BYTES // array.dtype.itemsize}];"
+        yield f"    {_TYPES[array.dtype]} {array.name}[{nest.scratch_elements}];"
     yield from _items(nest.once, "    ", nest.wide)
     for array in nest.sums:
         yield f"    for (int64_t c = 0; c < columns; c++) {array.name}[c] = 0.0;"

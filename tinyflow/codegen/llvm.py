@@ -17,7 +17,6 @@ import numpy as np
 from tinyflow.codegen.expression import Level, Scalar
 from tinyflow.codegen.functions import needed_functions, program
 from tinyflow.codegen.nest import Array, ColumnLoop, Nest, Statement, Store
-from tinyflow.codegen.scalar import SCRATCH_BYTES
 from tinyflow.types import DType
 
 __all__ = ["llvm_source"]
@@ -200,7 +199,7 @@ class _Kernel(_Writer):
         self.lines.append(f"define internal void @kernel(i64 %rows, i64 %columns{arrays}) {{")
         self.lines.append("entry:")
         for array in nest.scratch:
-            size = SCRATCH_BYTES // array.dtype.itemsize
+            size = nest.scratch_elements
             self.lines.append(
                 f"  %{array.name} = alloca [{size} x {_TYPES[array.dtype]}], align 64"
             )

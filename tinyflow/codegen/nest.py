@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from tinyflow.codegen.expression import Level, Scalar
 from tinyflow.types import DType
 
-__all__ = ["Array", "ColumnLoop", "Let", "Nest", "Statement", "Store"]
+__all__ = ["Array", "ColumnLoop", "Let", "SCRATCH_BYTES", "Nest", "Statement", "Store"]
+
+SCRATCH_BYTES = 1 << 16  # for all scratch rows, on the stack of whoever calls the kernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,11 @@ class Nest:
     order: tuple[Scalar, ...]
     results: tuple[Scalar, ...]
     wide: bool
+
+    @property
+    def scratch_elements(self) -> int:
+        """Elements of each scratch row; the nest has scratch only if its columns fit."""
+        return SCRATCH_BYTES // (8 * max(len(self.scratch), 1))
 
     @property
     def sums(self) -> tuple[Array, ...]:

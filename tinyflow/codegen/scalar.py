@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from tinyflow.codegen.expression import TRUTH, Builder, Level, Scalar, Unsupported, evaluate
-from tinyflow.codegen.nest import Array, ColumnLoop, Let, Nest, Statement, Store
+from tinyflow.codegen.functions import program
+from tinyflow.codegen.nest import SCRATCH_BYTES, Array, ColumnLoop, Let, Nest, Statement, Store
 from tinyflow.codegen.space import REDUCTIONS, Space, iteration_space, reduced
 from tinyflow.ir import Graph, Node, Value
 from tinyflow.ops.fused import body_inputs
@@ -20,7 +21,7 @@ from tinyflow.types import DType
 
 __all__ = ["nest", "supported"]
 
-SCRATCH_BYTES = 1 << 16  # on the stack of whoever calls the kernel
+LARGEST = 8000  # instructions, functions included; compilers take more than linear time
 LONG = 4096  # columns; the many partial sums of a vector loop are exact enough up to here
 _COSTLY = frozenset({"exp", "log", "tanh", "sigmoid", "erf", "pow"})
 _OF_INTEGERS = frozenset({"where"})
@@ -233,6 +234,8 @@ class _Schedule:
         """Put the loops together."""
         used = _reachable(self.results, lambda x: x.args)
         order = [x for x in self.order if x in used]
+        if (size := sum(_instructions(x) for x in order)) > LARGEST:
+            raise Unsupported("too long for one kernel", got=size, expected=f"up to {LARGEST}")
         self.sums = {
             x: Array(f"s{len(self.kept) + i}", DType.float64, Level.COLUMN)
             for i, x in enumerate(x for x in order if x.op == "column_sum")
@@ -283,6 +286,11 @@ def _widest(shape: Level, scalar: Level) -> Level:
             raise Unsupported("a sum over all rows is used again in every row")
         return Level.COLUMN if shape is Level.COLUMN else scalar
     return max(shape, scalar)
+
+
+def _instructions(scalar: Scalar) -> int:
+    made = program(scalar.op, scalar.dtype)
+    return len(made[0]) if made else 1
 
 
 def _is_fold(scalar: Scalar) -> bool:

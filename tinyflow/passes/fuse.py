@@ -22,6 +22,7 @@ from tinyflow.types import DType, elements, is_static
 __all__ = ["Group", "Level", "forward_assigned", "fuse", "group_body", "grow_groups"]
 
 MOST_INPUTS = 24  # more would spill registers
+MOST_NODES = 64  # compilers take more than linear time
 _REDUCTIONS = (ops.reduce_sum, ops.reduce_mean, ops.reduce_max)
 _MOVES = (ops.reshape, ops.broadcast_to)
 _READ = {DType.bool, DType.int32, DType.int64}  # what comparisons and casts read besides
@@ -94,6 +95,8 @@ class Group:
         y = Value(node)
         shapes, dtypes = self.graph.fact(SHAPES), self.graph.fact(DTYPES)
         if node.after or len(node.outputs) != 1 or not is_static(shapes[y]):
+            return None
+        if len(self.nodes) >= MOST_NODES:
             return None
         if any(self.levels.get(value) is Level.RESULT for value in node.inputs):
             return None
