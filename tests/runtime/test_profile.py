@@ -132,6 +132,17 @@ def test_convolutions_are_counted_by_name() -> None:
     assert flops(ops.conv2d_weight_grad, {}, [y, x, weight], [weight]) == work
 
 
+def test_pools_and_batch_normalisation_are_counted() -> None:
+    x, y, window = (2, 3, 8, 8), (2, 3, 4, 4), {"ksize": (2, 2)}
+    assert flops(ops.max_pool2d, window, [x], [y, y]) == 4 * 96
+    assert flops(ops.avg_pool2d, window, [x], [y]) == 4 * 96
+    assert flops(ops.avg_pool2d_grad, window, [y, x], [x]) == 4 * 96
+    assert flops(ops.max_pool2d_grad, window, [y, y, x], [x]) == 96
+    assert flops(ops.batch_norm, {}, [x, (3,), (3,), (3,), (3,)], [x, (3,), (3,)]) == 7 * 384
+    assert flops(ops.batch_norm_grad, {}, [x, x], [x]) == 9 * 384
+    assert flops(ops.crop, {}, [x], [y]) == flops(ops.max_pool2d_take, window, [x, y], [y]) == 0
+
+
 def test_a_group_of_elementwise_ops_counts_its_body() -> None:
     x = ops.placeholder(dtype="float32", name="x")
     body = Graph((ops.exp(ops.mul(x, x)),))

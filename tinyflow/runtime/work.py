@@ -91,6 +91,16 @@ def _convolution(result: int | None, weight: int) -> Count:
     return count
 
 
+def _pool(result: int | None) -> Count:
+    """An operation per element of the result (None: the output) and of the window over it."""
+
+    def count(attrs: Mapping[str, Any], inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
+        computed = outputs[0] if result is None else inputs[result]
+        return math.prod(computed) * math.prod(attrs["ksize"])
+
+    return count
+
+
 _COUNTS: Mapping[str, Count] = {
     "matmul": _matmul,
     "batch_matmul": _matmul,
@@ -99,6 +109,11 @@ _COUNTS: Mapping[str, Count] = {
     "conv2d": _convolution(None, 1),
     "conv2d_input_grad": _convolution(0, 1),
     "conv2d_weight_grad": _convolution(0, 2),
+    **dict.fromkeys(("max_pool2d", "avg_pool2d"), _pool(None)),
+    "avg_pool2d_grad": _pool(0),
+    "max_pool2d_grad": _each(1),
+    "batch_norm": _each(7),  # mean 1, centre 1, variance 2, scale 1, gamma and beta 2
+    "batch_norm_grad": _each(9),  # normalise 2, dgamma 2, dbeta 1, dx 4
     **dict.fromkeys(("reduce_sum", "reduce_mean", "reduce_max", "reduce_min"), _each(1)),
     **dict.fromkeys(("sum_like", "argmax", "cumsum", "gather_grad"), _each(1)),
     "layer_norm": _each(7),  # centre 2, variance 2, scale 1, gamma and beta 2
@@ -107,5 +122,5 @@ _COUNTS: Mapping[str, Count] = {
 _MOVES = frozenset(
     {"assign", "broadcast_like", "broadcast_to", "cast", "normal", "ones", "ones_like", "pad",
      "truncated_normal", "uniform", "zeros", "zeros_like", "transpose", "concat", "slice", "gather",
-     "slice_grad", "split", "split_like", "uniform_like"}
+     "slice_grad", "split", "split_like", "uniform_like", "max_pool2d_take", "crop"}
 )  # fmt: skip
