@@ -96,7 +96,8 @@ def _pool(result: int | None) -> Count:
 
     def count(attrs: Mapping[str, Any], inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
         computed = outputs[0] if result is None else inputs[result]
-        return math.prod(computed) * math.prod(attrs["ksize"])
+        window: Sizes = attrs["ksize"]
+        return math.prod(computed) * math.prod(window)
 
     return count
 
