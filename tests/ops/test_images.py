@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
 
 from tinyflow import ops
 from tinyflow.backends.numpy_ import NUMPY
@@ -202,6 +203,45 @@ def test_a_constant_channel_has_no_variance_and_normalises_to_beta(table: Kernel
     y, mean, variance = run(table, ops.batch_norm, x, one, one * 5, one, one)
     np.testing.assert_allclose(y, np.full(x.shape, 5), rtol=1e-4)
     assert mean == 7 and 0 <= variance <= 1e-9
+
+
+@each_backend
+def test_the_adjoints_of_a_convolution_keep_the_inner_product(
+    table: KernelTable, cases: Any
+) -> None:
+    """<conv(x, w), dy> = <x, input_grad(dy, w)> = <w, weight_grad(dy, x)>."""
+
+    @settings(max_examples=30, deadline=None, derandomize=True)
+    @given(cases(ops.conv2d_input_grad))
+    def check(case: Any) -> None:
+        dy, w, x = (array.astype("float64") for array in case.arrays)
+        y = run(table, ops.conv2d, x, w, **case.attrs)
+        dx = run(table, ops.conv2d_input_grad, dy, w, x, **case.attrs)
+        dw = run(table, ops.conv2d_weight_grad, dy, x, w, **case.attrs)
+        products = [np.vdot(y, dy), np.vdot(x, dx), np.vdot(w, dw)]
+        np.testing.assert_allclose(products, products[0], rtol=1e-9, atol=1e-9)
+
+    check()
+
+
+@each_backend
+@pytest.mark.parametrize(
+    ("op", "back"), [(ops.avg_pool2d, ops.avg_pool2d_grad), (ops.pad, ops.crop)]
+)
+def test_a_linear_op_and_its_adjoint_keep_the_inner_product(
+    table: KernelTable, op: Op, back: Op, cases: Any
+) -> None:
+    @settings(max_examples=30, deadline=None, derandomize=True)
+    @given(cases(op))
+    def check(case: Any) -> None:
+        x = case.arrays[0].astype("float64")
+        y = run(table, op, x, **case.attrs)
+        dy = RNG.normal(size=y.shape)
+        inputs = [dy, x] if len(back.inputs) == 2 else [dy]
+        dx = run(table, back, *inputs, **case.attrs)
+        np.testing.assert_allclose(np.vdot(y, dy), np.vdot(x, dx), rtol=1e-9, atol=1e-9)
+
+    check()
 
 
 CHAINS = [
