@@ -232,6 +232,19 @@ def test_comparisons_casts_and_choices_by_integers_and_truth(rung: Rung) -> None
 
 
 @each_rung
+def test_truth_values_are_compared_and_chosen(rung: Rung) -> None:
+    a, b = np.array([False, False, True, True]), np.array([False, True, False, True])
+    x, y = placeholder(0, (4,), "bool"), placeholder(1, (4,), "bool")
+    pairs = {
+        ops.greater: a & ~b, ops.less: ~a & b, ops.less_equal: ~a | b, ops.equal: a == b,
+        ops.maximum: a | b, ops.minimum: a & b, ops.not_equal: a ^ b,
+    }  # fmt: skip
+    body = typed(*(op(x, y) for op in pairs), ops.where(x, y, ops.greater(x, y)))
+    for got, expected in zip(rung(body, [a, b]), [*pairs.values(), np.where(a, b, a & ~b)]):
+        np.testing.assert_array_equal(got, expected)
+
+
+@each_rung
 def test_long_sums_lose_nothing(rung: Rung) -> None:
     if rung is unfused:
         return

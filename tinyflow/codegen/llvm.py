@@ -7,180 +7,26 @@ be taken in any order. Nothing else departs from IEEE 754 arithmetic.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from itertools import count
 
 import numpy as np
 
 from tinyflow.codegen.expression import Level, Scalar
-from tinyflow.codegen.functions import needed_functions, program
+from tinyflow.codegen.functions import needed_functions
+from tinyflow.codegen.llvm_code import TYPES, Writer, declarations, function, number, suffix
 from tinyflow.codegen.nest import Array, ColumnLoop, Nest, Statement, Store
 from tinyflow.types import DType
 
 __all__ = ["llvm_source"]
 
-_TYPES = {
-    DType.bool: "i1", DType.int32: "i32", DType.int64: "i64", DType.float32: "float",
-    DType.float64: "double",
-}  # fmt: skip
-_ARITHMETIC = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
-_INTEGER = {"add": "add", "sub": "sub", "shl": "shl", "shr": "ashr", "and": "and", "or": "or"}
-_COMPARE = {"lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge", "eq": "oeq", "ne": "une"}
-_INTEGER_COMPARE = {"lt": "slt", "le": "sle", "gt": "sgt", "ge": "sge", "eq": "eq", "ne": "ne"}
-_INTRINSIC = {"sqrt": "sqrt", "abs": "fabs", "floor": "floor"}
-_FLOATS = (DType.float32, DType.float64)
-
 
 def llvm_source(nest: Nest) -> str:
     """The module: the kernel, and the functions it calls."""
-    functions = [_Function(name, dtype) for name, dtype in needed_functions(nest.order)]
-    return "\n".join([*_declarations(), *(f.text() for f in functions), _Kernel(nest).text()])
+    functions = (function(name, dtype) for name, dtype in needed_functions(nest.order))
+    return "\n".join([*declarations(), *functions, _Kernel(nest).text()])
 
 
-def _declarations() -> Iterable[str]:
-    for dtype in _FLOATS:
-        kind, suffix = _TYPES[dtype], _suffix(dtype)
-        for name in _INTRINSIC.values():
-            yield f"declare {kind} @llvm.{name}.{suffix}({kind})"
-        yield f"declare {kind} @llvm.maxnum.{suffix}({kind}, {kind})"
-    for name in ("exp", "log", "tanh", "erf"):
-        yield f"declare double @{name}(double)"
-    yield "declare double @pow(double, double)"
-
-
-def _suffix(dtype: DType) -> str:
-    return "f32" if dtype is DType.float32 else "f64"
-
-
-@dataclass
-class _Writer:
-    """Lines of one function; ``register`` tells which register holds a scalar in this scope."""
-
-    lines: list[str] = field(default_factory=list)
-    register: dict[str, str] = field(default_factory=dict)
-    numbers: Iterable[int] = field(default_factory=count)
-
-    def new(self, name: str, code: str) -> str:
-        """Give the result of an instruction a new register."""
-        register = f"%{name}.{next(iter(self.numbers))}"
-        self.lines.append(f"  {register} = {code}")
-        return register
-
-    def use(self, scalar: Scalar) -> str:
-        """Register or literal of a scalar."""
-        return _literal(scalar) if scalar.op == "const" else self.register[scalar.name]
-
-    def compute(self, scalar: Scalar) -> None:
-        """Write the instructions of an operation; its arguments have registers."""
-        self.register[scalar.name] = self._operation(scalar)
-
-    def _operation(self, scalar: Scalar) -> str:
-        op, name, dtype = scalar.op, scalar.name, scalar.dtype
-        kind = _TYPES[dtype]
-        args = [self.use(x) for x in scalar.args]
-        operand = scalar.args[0].dtype if scalar.args else dtype
-        if op in _ARITHMETIC and dtype in _FLOATS:
-            return self.new(name, f"{_ARITHMETIC[op]} contract {kind} {args[0]}, {args[1]}")
-        if op in _INTEGER:
-            return self.new(name, f"{_INTEGER[op]} {kind} {args[0]}, {args[1]}")
-        if op in _COMPARE:
-            return self.new(name, f"{_comparison(op, operand)} {args[0]}, {args[1]}")
-        if op == "neg":
-            return self.new(name, f"fneg {kind} {args[0]}")
-        if op == "not":
-            return self.new(name, f"xor i1 {args[0]}, true")
-        if op == "where":
-            return self.new(name, f"select i1 {args[0]}, {kind} {args[1]}, {kind} {args[2]}")
-        if op in ("maximum", "minimum"):
-            return self._extreme(scalar, *args)
-        if op in _INTRINSIC:
-            called = f"llvm.{_INTRINSIC[op]}.{_suffix(dtype)}"
-            return self.new(name, f"call {kind} @{called}({kind} {args[0]})")
-        if op in ("bits", "unbits"):
-            return self.new(name, f"bitcast {_TYPES[operand]} {args[0]} to {kind}")
-        if op == "cast":
-            return self.convert(args[0], operand, dtype, name)
-        if op == "size":
-            return self.new(name, f"uitofp i64 %{scalar.value} to {kind}")
-        function = op if program(op, dtype) is None else f"{op}.{_suffix(dtype)}"
-        listed = ", ".join(f"{kind} {arg}" for arg in args)
-        return self.new(name, f"call {kind} @{function}({listed})")
-
-    def _extreme(self, scalar: Scalar, x: str, y: str) -> str:
-        """x if it is larger (smaller) or nan, else y."""
-        name, kind = scalar.name, _TYPES[scalar.dtype]
-        order = "ogt" if scalar.op == "maximum" else "olt"
-        wins = self.new(name, f"fcmp {order} {kind} {x}, {y}")
-        is_nan = self.new(name, f"fcmp uno {kind} {x}, {x}")
-        taken = self.new(name, f"or i1 {wins}, {is_nan}")
-        return self.new(name, f"select i1 {taken}, {kind} {x}, {kind} {y}")
-
-    def convert(self, register: str, old: DType, new: DType, name: str) -> str:
-        """A register as another dtype."""
-        if old is new:
-            return register
-        if new is DType.bool:
-            return self.new(name, f"{_comparison('ne', old)} {register}, {_number(0, old)}")
-        if new is DType.float64 and old is DType.float32:
-            code = "fpext"
-        elif new is DType.float32 and old is DType.float64:
-            code = "fptrunc"
-        elif old in _FLOATS:
-            code = "fptosi"
-        else:
-            code = "uitofp" if old is DType.bool else "sitofp"
-        return self.new(name, f"{code} {_TYPES[old]} {register} to {_TYPES[new]}")
-
-
-def _comparison(op: str, dtype: DType) -> str:
-    if dtype in _FLOATS:
-        return f"fcmp {_COMPARE[op]} {_TYPES[dtype]}"
-    return f"icmp {_INTEGER_COMPARE[op]} {_TYPES[dtype]}"
-
-
-def _literal(scalar: Scalar) -> str:
-    return _number(scalar.value, scalar.dtype)
-
-
-def _number(value: object, dtype: DType) -> str:
-    """A constant; floats as the bits of a float64, which is exact for float32 as well."""
-    if dtype is DType.bool:
-        return "true" if value else "false"
-    if dtype not in _FLOATS:
-        return str(int(value))  # type: ignore[call-overload]
-    with np.errstate(over="ignore"):
-        exact = float(np.asarray(value, dtype.numpy))
-    return f"0x{struct.unpack('>Q', struct.pack('>d', exact))[0]:016X}"
-
-
-class _Function:
-    """A function of one or two numbers, to be inlined."""
-
-    def __init__(self, name: str, dtype: DType) -> None:
-        self.name, self.dtype = name, dtype
-
-    def text(self) -> str:
-        """Its definition; nothing if the C library has it."""
-        made = program(self.name, self.dtype)
-        if made is None:
-            return ""
-        writer, kind = _Writer(), _TYPES[self.dtype]
-        parameters = [x for x in made[0] if x.op == "parameter"]
-        for scalar in made[0]:
-            if scalar.op == "parameter":
-                writer.register[scalar.name] = f"%{scalar.value}"
-            else:
-                writer.compute(scalar)
-        listed = ", ".join(f"{kind} %{x.value}" for x in parameters)
-        head = (
-            f"define internal {kind} @{self.name}.{_suffix(self.dtype)}({listed}) alwaysinline {{"
-        )
-        return "\n".join([head, *writer.lines, f"  ret {kind} {writer.use(made[1])}", "}"])
-
-
-class _Kernel(_Writer):
+class _Kernel(Writer):
     """The kernel function."""
 
     def __init__(self, nest: Nest) -> None:
@@ -200,9 +46,7 @@ class _Kernel(_Writer):
         self.lines.append("entry:")
         for array in nest.scratch:
             size = nest.scratch_elements
-            self.lines.append(
-                f"  %{array.name} = alloca [{size} x {_TYPES[array.dtype]}], align 64"
-            )
+            self.lines.append(f"  %{array.name} = alloca [{size} x {TYPES[array.dtype]}], align 64")
         self._statements(nest.once, {})
         for array in nest.sums:
             zero = Scalar("const", (), DType.float64, Level.SCALAR, "0", 0.0)
@@ -229,7 +73,7 @@ class _Kernel(_Writer):
         for fold, line in zip(totals, phis):
             wide = self.convert(self.use(fold.args[0]), fold.dtype, DType.float64, fold.name)
             total = self.new(fold.name, f"fadd double %{fold.name}, {wide}")
-            zero = _number(0, DType.float64)
+            zero = number(0, DType.float64)
             phi = f"phi double [{zero}, %{head}], [{total}, %{self.block}]"
             self.lines[line] = f"  %{fold.name} = {phi}"
             self.register[fold.name] = total
@@ -288,8 +132,8 @@ class _Kernel(_Writer):
     def _phis(self, fold: Scalar, result: str, before: str, block: str) -> str:
         """The accumulator, and for a maximum a flag: was there a nan?"""
         dtype = self._accumulator(fold)
-        start = _number(0 if fold.op == "row_sum" else -np.inf, dtype)
-        phi = f"phi {_TYPES[dtype]} [{start}, %{before}], [{result}, %{block}]"
+        start = number(0 if fold.op == "row_sum" else -np.inf, dtype)
+        phi = f"phi {TYPES[dtype]} [{start}, %{before}], [{result}, %{block}]"
         text = f"  %{fold.name} = {phi}"
         if fold.op == "row_max":
             flag = f"phi i1 [false, %{before}], [{result}.any, %{block}]"
@@ -298,11 +142,11 @@ class _Kernel(_Writer):
 
     def _fold(self, fold: Scalar) -> str:
         x, dtype = self.use(fold.args[0]), self._accumulator(fold)
-        kind = _TYPES[dtype]
+        kind = TYPES[dtype]
         if fold.op == "row_sum":
             x = self.convert(x, fold.dtype, dtype, fold.name)
             return self.new(fold.name, f"fadd reassoc {kind} %{fold.name}, {x}")
-        called = f"@llvm.maxnum.{_suffix(dtype)}"
+        called = f"@llvm.maxnum.{suffix(dtype)}"
         call = f"call nnan nsz {kind} {called}({kind} %{fold.name}, {kind} {x})"
         result = self.new(fold.name, call)
         is_nan = self.new(fold.name, f"fcmp uno {kind} {x}, {x}")
@@ -311,10 +155,10 @@ class _Kernel(_Writer):
 
     def _folded(self, fold: Scalar, result: str) -> str:
         """The fold after its loop."""
-        kind = _TYPES[fold.dtype]
+        kind = TYPES[fold.dtype]
         if fold.op == "row_sum":
             return self.convert(result, self._accumulator(fold), fold.dtype, fold.name)
-        nan = _number(np.nan, fold.dtype)
+        nan = number(np.nan, fold.dtype)
         return self.new(fold.name, f"select i1 {result}.any, {kind} {nan}, {kind} {result}")
 
     def _describe_loop(self, number: int) -> None:
@@ -375,4 +219,4 @@ def _launch(nest: Nest) -> Iterable[str]:
 
 
 def _stored(dtype: DType) -> str:
-    return "i8" if dtype is DType.bool else _TYPES[dtype]
+    return "i8" if dtype is DType.bool else TYPES[dtype]

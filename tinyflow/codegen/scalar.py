@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from tinyflow.codegen.expression import TRUTH, Builder, Level, Scalar, Unsupported, evaluate
+from tinyflow.codegen.expression import Level, Scalar, Unsupported
+from tinyflow.codegen.formula import AT_END, Formulas
 from tinyflow.codegen.functions import program
 from tinyflow.codegen.nest import SCRATCH_BYTES, Array, ColumnLoop, Let, Nest, Statement, Store
-from tinyflow.codegen.space import REDUCTIONS, Space, iteration_space, reduced
-from tinyflow.ir import Graph, Node, Value
+from tinyflow.codegen.space import Space, iteration_space
+from tinyflow.ir import Graph
 from tinyflow.ops.fused import body_inputs
-from tinyflow.passes import DTYPES, SHAPES
 from tinyflow.types import DType
 
 __all__ = ["nest", "supported"]
@@ -24,10 +24,7 @@ __all__ = ["nest", "supported"]
 LARGEST = 8000  # instructions, functions included; compilers take more than linear time
 LONG = 4096  # columns; the many partial sums of a vector loop are exact enough up to here
 _COSTLY = frozenset({"exp", "log", "tanh", "sigmoid", "erf", "pow"})
-_OF_INTEGERS = frozenset({"where"})
-_OF_TRUTH = TRUTH | {"where", "cast"}
 _EACH_COLUMN = (Level.FULL, Level.COLUMN)
-_AT_END = (Level.TOTAL, Level.COLUMN_TOTAL)
 
 
 def supported(body: Graph) -> str | None:
@@ -42,107 +39,15 @@ def supported(body: Graph) -> str | None:
 def nest(body: Graph) -> Nest:
     """The loop nest of a body whose facts SHAPES and DTYPES are complete; raises Unsupported."""
     space = iteration_space(body)
-    lowered = _Formulas(body, space)
+    lowered = Formulas(body, space)
     return _Schedule(body, space, lowered).nest()
-
-
-class _Formulas:
-    """The scalar of each value of the body."""
-
-    def __init__(self, body: Graph, space: Space) -> None:
-        self.space, self.builder = space, Builder()
-        self.dtypes = {v: _known(body.fact(DTYPES)[v]) for n in body.nodes for v in n.outputs}
-        self.sizes = {value: _sizes(body, value) for value in self.dtypes}
-        self.scalar: dict[Value, Scalar] = {}
-        for node in body.nodes:
-            try:
-                made = self._lower(node)
-            except Unsupported as error:
-                raise error.at(node) from None
-            self.scalar[Value(node)] = made
-
-    def _lower(self, node: Node) -> Scalar:
-        value, make = Value(node), self.builder.make
-        dtype, level = self.dtypes[value], self.space.level[value]
-        name = node.op.name
-        if name == "placeholder":
-            return make("load", (), dtype, level, node.name)
-        if name in ("constant", "zeros", "ones"):
-            number = node.attrs["value"].item() if name == "constant" else int(name == "ones")
-            return self.builder.constant(number, dtype)
-        inputs = [self.scalar[x] for x in node.inputs]
-        if name in ("reshape", "broadcast_to"):
-            return inputs[0]
-        if name in REDUCTIONS:
-            return self._reduction(node, inputs[0])
-        names = {**_numbers(node.attrs), **dict(zip(node.op.inputs, inputs))}
-        before = len(self.builder.order)
-        result = self._cast(evaluate(node.op.expr or "", names, self.builder, dtype), dtype)
-        for x in self.builder.order[before:]:
-            if not x.dtype.is_floating and x.op not in (
-                _OF_TRUTH if x.dtype is DType.bool else _OF_INTEGERS
-            ):
-                raise Unsupported("arithmetic on integers", got=f"{x.op} in {x.dtype}")
-        return result
-
-    def _cast(self, x: Scalar, dtype: DType) -> Scalar:
-        if dtype is DType.bool and x.dtype is not DType.bool:
-            return self.builder.apply("ne", (x, 0), x.dtype)
-        return self.builder.cast(x, dtype)
-
-    def _reduction(self, node: Node, x: Scalar) -> Scalar:
-        """A fold, and for a mean its division by the number of elements."""
-        kind, _ = reduced(node, self.sizes[node.inputs[0]])
-        dtype, level = self.dtypes[Value(node)], self.space.level[node.inputs[0]]
-        if kind == "none":
-            return self._cast(x, dtype)
-        if not dtype.is_floating:
-            raise Unsupported("a reduction of integers", got=dtype)
-        x, name = self._cast(x, dtype), node.op.name
-        counted: tuple[str, ...] = ("columns",)
-        if kind == "rows":
-            total, counted = self._fold("column_sum", x, Level.COLUMN_TOTAL), ("rows",)
-        elif kind == "all" and level is Level.ROW:
-            total, counted = self._fold("total_sum", x, Level.TOTAL), ("rows",)
-        elif level is not Level.FULL:
-            raise Unsupported("a reduction of part of the space")
-        else:
-            total = self._fold("row_max" if name == "reduce_max" else "row_sum", x, Level.ROW)
-            if kind == "all" and self.space.rows > 1:
-                total, counted = self._fold("total_sum", total, Level.TOTAL), ("rows", "columns")
-        if name == "reduce_max" and total.op != "row_max":
-            raise Unsupported("a maximum over rows")
-        if name == "reduce_mean":
-            for what in counted:
-                size = self.builder.make("size", (), dtype, Level.SCALAR, what)
-                total = self.builder.apply("div", (total, size), dtype)
-        return total
-
-    def _fold(self, op: str, x: Scalar, level: Level) -> Scalar:
-        if x.level in _AT_END:
-            raise Unsupported("a reduction of a reduction over all rows")
-        return self.builder.make(op, (x,), x.dtype, level)
-
-
-def _known(dtype: DType | None) -> DType:
-    if dtype is None:
-        raise Unsupported("a dtype is not known")
-    return dtype
-
-
-def _sizes(body: Graph, value: Value) -> tuple[int, ...]:
-    return tuple(size or 0 for size in body.fact(SHAPES)[value] or ())
-
-
-def _numbers(attrs: Mapping[str, object]) -> dict[str, bool | int | float]:
-    return {key: x for key, x in attrs.items() if isinstance(x, bool | int | float)}
 
 
 class _Schedule:
     """Finds the loop of each scalar: ``stage`` is the column loop that computes an element, or the
     one before which a row value is known."""
 
-    def __init__(self, body: Graph, space: Space, lowered: _Formulas) -> None:
+    def __init__(self, body: Graph, space: Space, lowered: Formulas) -> None:
         self.space, self.order = space, lowered.builder.order
         self.results = tuple(lowered.scalar[value] for value in body.outputs)
         self.inputs = tuple(
@@ -281,7 +186,7 @@ class _Schedule:
 
 def _widest(shape: Level, scalar: Level) -> Level:
     """Level of an output: of its shape, or of its scalar where the shape has one row only."""
-    if scalar in _AT_END:
+    if scalar in AT_END:
         if shape in (Level.ROW, Level.FULL):
             raise Unsupported("a sum over all rows is used again in every row")
         return Level.COLUMN if shape is Level.COLUMN else scalar
