@@ -46,8 +46,9 @@ def test_a_chain_becomes_one_kernel() -> None:
     )
 
 
-def test_a_single_op_keeps_its_own_kernel() -> None:
-    assert launches(fused(ops.tanh(X))) == ["tanh"]
+def test_a_single_op_keeps_its_own_kernel_unless_generated_code_is_faster() -> None:
+    assert launches(fused(ops.sqrt(X))) == ["sqrt"]
+    assert launches(fused(ops.tanh(X))) == ["fused"]
 
 
 def test_a_value_read_outside_is_an_output_of_the_group() -> None:
@@ -58,11 +59,11 @@ def test_a_value_read_outside_is_an_output_of_the_group() -> None:
 
 
 def test_no_path_leaves_a_group_and_comes_back() -> None:
-    """exp and add could fuse, but a product stands between them on one of two ways."""
-    y = ops.exp(X)
+    """sqrt and add could fuse, but a product stands between them on one of two ways."""
+    y = ops.sqrt(X)
     product = ops.matmul(ops.matmul(y, X, transpose_b=True), X)
     graph = fused(ops.tanh(ops.add(y, product)))
-    assert launches(graph) == ["exp", "matmul", "matmul", "fused"]
+    assert launches(graph) == ["sqrt", "matmul", "matmul", "fused"]
 
 
 def test_reductions_over_the_last_axis_stay_inside() -> None:
@@ -131,7 +132,7 @@ def test_growing_takes_linear_time_in_long_chains() -> None:
     for _ in range(3000):
         y = ops.tanh(y)
     runs = grow_groups(infer(Graph((y,))))
-    assert sum(len(nodes) for nodes in runs) == 3001
+    assert [type(run).__name__ for run in runs] == ["Node", "Group"]
 
 
 def adam_step(config: str) -> tuple[list[np.ndarray], list[float], tf.Session]:

@@ -27,14 +27,23 @@ __all__ = ["NUMPY", "draw_normal", "draw_truncated_normal", "draw_uniform"]
 class _NumpyTable(KernelTable):
     """Arrays are numpy arrays; see KernelTable."""
 
-    def empty(self, shape: tuple[int, ...], dtype: DType) -> Array:
+    def empty(
+        self, shape: tuple[int, ...], dtype: DType, strides: tuple[int, ...] | None = None
+    ) -> Array:
         return np.empty(shape, dtype.numpy)
 
     def arena(self, size_bytes: int) -> Array:
         block = np.empty(size_bytes + 64, np.uint8)
         return block[-block.ctypes.data % 64 :]
 
-    def place(self, arena: Array, offset_bytes: int, shape: tuple[int, ...], dtype: DType) -> Array:
+    def place(
+        self,
+        arena: Array,
+        offset_bytes: int,
+        shape: tuple[int, ...],
+        dtype: DType,
+        strides: tuple[int, ...] | None = None,
+    ) -> Array:
         end_bytes = offset_bytes + math.prod(shape) * dtype.itemsize
         return arena[offset_bytes:end_bytes].view(dtype.numpy).reshape(shape)
 
@@ -56,8 +65,11 @@ class _NumpyTable(KernelTable):
     def shares_storage(self, a: Array, b: Array) -> bool:
         return np.may_share_memory(a, b)
 
-    def address(self, array: Array) -> int | None:
+    def address(self, array: Array, strides: tuple[int, ...] | None = None) -> int | None:
         return int(array.ctypes.data) if array.flags.carray else None
+
+    def laid_out(self, array: Array, strides: tuple[int, ...] | None) -> Array:
+        return np.ascontiguousarray(array)
 
     def address_source(self, name: str) -> str:
         return f"{name}.ctypes.data"

@@ -93,17 +93,29 @@ class KernelTable(Mapping[Op, Kernel]):
     def __repr__(self) -> str:
         return f"<{len(self)} kernels for {self.name}>"
 
+    def open(self) -> None:
+        """A session starts: set up what speeds runs up."""
+
     @abstractmethod
-    def empty(self, shape: tuple[int, ...], dtype: DType) -> Array:
-        """A new array with arbitrary contents."""
+    def empty(
+        self, shape: tuple[int, ...], dtype: DType, strides: tuple[int, ...] | None = None
+    ) -> Array:
+        """A new array with arbitrary contents; ``strides`` in elements, None: row-major."""
 
     @abstractmethod
     def arena(self, size_bytes: int) -> Array:
         """One block of memory for ``place``, aligned to 64 bytes."""
 
     @abstractmethod
-    def place(self, arena: Array, offset_bytes: int, shape: tuple[int, ...], dtype: DType) -> Array:
-        """The array that lies in the arena from this offset on."""
+    def place(
+        self,
+        arena: Array,
+        offset_bytes: int,
+        shape: tuple[int, ...],
+        dtype: DType,
+        strides: tuple[int, ...] | None = None,
+    ) -> Array:
+        """The array that lies in the arena from this offset on; ``strides`` as for ``empty``."""
 
     @abstractmethod
     def from_numpy(self, array: np.ndarray[Any, Any], dtype: DType) -> Array:
@@ -130,8 +142,12 @@ class KernelTable(Mapping[Op, Kernel]):
         """True if writing one array may change the other."""
 
     @abstractmethod
-    def address(self, array: Array) -> int | None:
-        """Where the first element lies, for machine code; None if the array is not contiguous."""
+    def address(self, array: Array, strides: tuple[int, ...] | None = None) -> int | None:
+        """Where the first element lies, for machine code; None if it has other strides."""
+
+    @abstractmethod
+    def laid_out(self, array: Array, strides: tuple[int, ...] | None) -> Array:
+        """The array if it has these strides (None: row-major), else a copy that has."""
 
     @abstractmethod
     def address_source(self, name: str) -> str:

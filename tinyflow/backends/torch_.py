@@ -19,6 +19,7 @@ from torch import Tensor
 from tinyflow import ops
 from tinyflow.backends import torch_array, torch_conv
 from tinyflow.backends.fused import fused_kernel
+from tinyflow.backends.memory import keep_freed_memory
 from tinyflow.backends.numpy_ import draw_normal, draw_truncated_normal, draw_uniform
 from tinyflow.backends.table import Array, Kernel, KernelTable, Template, wrong_label
 from tinyflow.backends.torch_kernel import (
@@ -49,16 +50,31 @@ _VECTOR_BYTES = {"AVX512": 64, "AVX2": 32}.get(torch.backends.cpu.get_cpu_capabi
 class _TorchTable(KernelTable):
     """Arrays are tensors of the CPU; see KernelTable."""
 
-    def empty(self, shape: tuple[int, ...], dtype: DType) -> Array:
-        return torch.empty(shape, dtype=DTYPES[dtype])
+    def open(self) -> None:
+        keep_freed_memory()
+
+    def empty(
+        self, shape: tuple[int, ...], dtype: DType, strides: tuple[int, ...] | None = None
+    ) -> Array:
+        if strides is None:
+            return torch.empty(shape, dtype=DTYPES[dtype])
+        return torch.empty_strided(shape, strides, dtype=DTYPES[dtype])
 
     def arena(self, size_bytes: int) -> Array:
         block = torch.empty(size_bytes + 64, dtype=torch.uint8)
         return block[-block.data_ptr() % 64 :]
 
-    def place(self, arena: Array, offset_bytes: int, shape: tuple[int, ...], dtype: DType) -> Array:
+    def place(
+        self,
+        arena: Array,
+        offset_bytes: int,
+        shape: tuple[int, ...],
+        dtype: DType,
+        strides: tuple[int, ...] | None = None,
+    ) -> Array:
         end_bytes = offset_bytes + math.prod(shape) * dtype.itemsize
-        return arena[offset_bytes:end_bytes].view(DTYPES[dtype]).view(shape)
+        flat = arena[offset_bytes:end_bytes].view(DTYPES[dtype])
+        return flat.view(shape) if strides is None else flat.as_strided(shape, strides)
 
     def from_numpy(self, array: Array, dtype: DType) -> Array:
         return torch.from_numpy(np.array(array)).to(DTYPES[dtype])
@@ -82,8 +98,16 @@ class _TorchTable(KernelTable):
     def shares_storage(self, a: Array, b: Array) -> bool:
         return bool(a.untyped_storage().data_ptr() == b.untyped_storage().data_ptr())
 
-    def address(self, array: Array) -> int | None:
-        return int(array.data_ptr()) if array.is_contiguous() else None
+    def address(self, array: Array, strides: tuple[int, ...] | None = None) -> int | None:
+        fits = array.is_contiguous() if strides is None else array.stride() == strides
+        return int(array.data_ptr()) if fits else None
+
+    def laid_out(self, array: Array, strides: tuple[int, ...] | None) -> Array:
+        if strides is None:
+            return array.contiguous()
+        if array.stride() == strides:
+            return array
+        return torch.empty_strided(array.shape, strides, dtype=array.dtype).copy_(array)
 
     def address_source(self, name: str) -> str:
         return f"{name}.data_ptr()"

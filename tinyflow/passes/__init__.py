@@ -3,6 +3,7 @@
 from tinyflow.passes.contract import Pass, Pipeline, Step
 from tinyflow.passes.gradient import accumulate, gradient
 from tinyflow.passes.infer import DTYPES, KNOWN_DTYPES, KNOWN_SHAPES, SHAPES, describe, infer
+from tinyflow.passes.layout import STRIDES, layout
 from tinyflow.passes.memory import PLAN, MemoryPlan, memory
 from tinyflow.passes.order import SCHEDULE, order
 from tinyflow.passes.peephole import peephole
@@ -23,6 +24,7 @@ __all__ = [
     "SHAPES",
     "STANDARD",
     "STORAGE",
+    "STRIDES",
     "MemoryPlan",
     "Pass",
     "Pipeline",
@@ -32,6 +34,7 @@ __all__ = [
     "describe",
     "gradient",
     "infer",
+    "layout",
     "memory",
     "order",
     "peephole",

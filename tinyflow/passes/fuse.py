@@ -25,6 +25,7 @@ MOST_INPUTS = 24  # more would spill registers
 MOST_NODES = 64  # compilers take more than linear time
 _REDUCTIONS = (ops.reduce_sum, ops.reduce_mean, ops.reduce_max)
 _MOVES = (ops.reshape, ops.broadcast_to)
+_COSTLY = (ops.exp, ops.tanh, ops.sigmoid, ops.erf, ops.gelu, ops.gelu_grad)
 _READ = {DType.bool, DType.int32, DType.int64}  # what comparisons and casts read besides
 
 
@@ -176,11 +177,15 @@ class Group:
             if value not in self.levels:
                 self.inputs[value, value.version] = None
 
-    def parts(self) -> list[tuple[Node, ...]]:
-        """All nodes as one kernel, if that saves something; else each by itself."""
-        if sum(node.op not in _MOVES for node in self.nodes) > 1:
-            return [tuple(self.nodes)]
-        return [(node,) for node in self.nodes]
+    def parts(self) -> Sequence[Group | Node]:
+        """All nodes as one kernel, if that saves something; else each by itself.
+
+        One op is worth a kernel only where generated polynomials beat the library.
+        """
+        costly = any(node.op in _COSTLY for node in self.nodes)
+        if costly or sum(node.op not in _MOVES for node in self.nodes) > 1:
+            return [self]
+        return self.nodes
 
 
 def _seed(graph: Graph, node: Node, readers: Sequence[Node]) -> Group | None:
@@ -202,8 +207,8 @@ def _seed(graph: Graph, node: Node, readers: Sequence[Node]) -> Group | None:
     return group
 
 
-def grow_groups(graph: Graph) -> list[tuple[Node, ...]]:
-    """All nodes, those of a group together, in an order in which they can run.
+def grow_groups(graph: Graph) -> list[Group | Node]:
+    """All nodes, alone or in groups, in an order in which they can run.
 
     Kahn's algorithm: nodes that cannot be fused run first. When only others are ready, the one
     whose result is wanted first starts a group, which takes in whatever is ready, fits and touches
@@ -232,9 +237,9 @@ class _Growth:
             if not self.waiting[node]:
                 self._ready(node)
 
-    def runs(self) -> list[tuple[Node, ...]]:
+    def runs(self) -> list[Group | Node]:
         """Run everything, a node or a group at a time."""
-        found: list[tuple[Node, ...]] = []
+        found: list[Group | Node] = []
         while self.plain or self.seeds:
             if self.plain:
                 node = self.graph.nodes[heapq.heappop(self.plain)]
@@ -244,7 +249,7 @@ class _Growth:
                 continue
             group = _seed(self.graph, node, self._readers(node))
             self._run(node)
-            found += self._grown(group).parts() if group else [(node,)]
+            found += self._grown(group).parts() if group else [node]
         return found
 
     def _grown(self, group: Group) -> Group:
@@ -302,8 +307,8 @@ class _Growth:
         return found
 
 
-def _with_fused_nodes(graph: Graph, runs: Sequence[tuple[Node, ...]]) -> Graph:
-    """Build the graph in which each group of several nodes is one node; types are kept."""
+def _with_fused_nodes(graph: Graph, runs: Sequence[Group | Node]) -> Graph:
+    """Build the graph in which each group is one node; types are kept."""
     new: dict[Value, Value] = {}
     moved: dict[Node, Node] = {}
 
@@ -312,24 +317,26 @@ def _with_fused_nodes(graph: Graph, runs: Sequence[tuple[Node, ...]]) -> Graph:
         return value if other.node is value.node else other  # a kept leaf keeps the version read
 
     wanted = _read_outside(graph, runs)
-    for nodes in runs:
-        node = nodes[0]
-        if len(nodes) == 1:
-            after = tuple(moved[need] for need in node.after)
-            made = node.with_inputs(tuple(follow(v) for v in node.inputs), after)
-            new.update(zip(node.outputs, made.outputs))
+    for run in runs:
+        if isinstance(run, Node):
+            after = tuple(moved[need] for need in run.after)
+            made = run.with_inputs(tuple(follow(v) for v in run.inputs), after)
+            new.update(zip(run.outputs, made.outputs))
+            moved[run] = made
         else:
-            results = [Value(member) for member in nodes if Value(member) in wanted]
-            inputs, body = group_body(graph, nodes, results)
-            made = ops.fused.node([follow(v) for v in inputs], {"body": body}, source=node.source)
+            results = [Value(node) for node in run.nodes if Value(node) in wanted]
+            inputs, body = group_body(graph, run.nodes, results)
+            source = run.nodes[0].source
+            made = ops.fused.node([follow(v) for v in inputs], {"body": body}, source=source)
             new.update(zip(results, made.outputs))
-        moved.update(dict.fromkeys(nodes, made))
+            moved.update(dict.fromkeys(run.nodes, made))
     return carry_types(graph, Graph(tuple(follow(value) for value in graph.outputs)), new)
 
 
-def _read_outside(graph: Graph, runs: Sequence[tuple[Node, ...]]) -> set[Value]:
+def _read_outside(graph: Graph, runs: Sequence[Group | Node]) -> set[Value]:
     """Values that are fetched, or read by a node of another run."""
-    run_of = {node: at for at, nodes in enumerate(runs) for node in nodes}
+    members = [[run] if isinstance(run, Node) else run.nodes for run in runs]
+    run_of = {node: at for at, nodes in enumerate(members) for node in nodes}
     found = set(graph.outputs)
     for node in graph.nodes:
         found.update(value for value in node.inputs if run_of[value.node] != run_of[node])

@@ -11,6 +11,7 @@ from itertools import accumulate
 from tinyflow.errors import PassError
 from tinyflow.ir import Fact, Graph, Node, Value
 from tinyflow.passes.infer import DTYPES, SHAPES
+from tinyflow.passes.layout import STRIDES
 from tinyflow.passes.order import SCHEDULE
 from tinyflow.passes.storage import STORAGE, Kind
 from tinyflow.types import elements
@@ -148,6 +149,7 @@ def _dying_input(
     graph: Graph, owner: Value, step: int, first: Mapping[Value, int], last: Mapping[Value, int]
 ) -> Value | None:
     homes, shapes, dtypes = graph.fact(STORAGE), graph.fact(SHAPES), graph.fact(DTYPES)
+    strides = graph.facts.get(STRIDES, {})
     node: Node = owner.node
     for position, output in node.op.inplace_pairs(node.attrs):
         if output != owner.index or position >= len(node.inputs):
@@ -156,6 +158,7 @@ def _dying_input(
         source = homes[value].owner
         alone = sum(homes[other].owner == source for other in node.inputs) == 1
         same = shapes[value] == shapes[owner] and dtypes[value] is dtypes[owner]
+        same = same and strides.get(source) == strides.get(owner)
         if source in first and last[source] == step and alone and same:
             if _size_bytes(graph, source) == _size_bytes(graph, owner):
                 return source

@@ -10,6 +10,7 @@ from tinyflow.passes.contract import Pass, Pipeline
 from tinyflow.passes.expand import expand
 from tinyflow.passes.fuse import fuse
 from tinyflow.passes.infer import DTYPES, KNOWN_DTYPES, KNOWN_SHAPES, SHAPES, infer
+from tinyflow.passes.layout import STRIDES, layout
 from tinyflow.passes.memory import PLAN, memory
 from tinyflow.passes.order import SCHEDULE, order
 from tinyflow.passes.peephole import peephole
@@ -24,6 +25,7 @@ __all__ = ["OPTIONS", "STANDARD", "with_options"]
 # Leaves are never cloned, so what is known of them stays true.
 _LEAVES: frozenset[Fact[Any]] = frozenset({KNOWN_SHAPES, KNOWN_DTYPES})
 _TYPES: frozenset[Fact[Any]] = frozenset({SHAPES, DTYPES})
+_STRIDES: frozenset[Fact[Any]] = frozenset({STRIDES})
 _ORDERED: frozenset[Fact[Any]] = frozenset({SCHEDULE})
 _STORED: frozenset[Fact[Any]] = frozenset({STORAGE})
 _PLANNED: frozenset[Fact[Any]] = frozenset({PLAN})
@@ -35,6 +37,7 @@ STANDARD = Pipeline(
         Pass("peephole", peephole, requires=_TYPES, provides=_TYPES, preserves=_LEAVES),
         Pass("specialise", specialise, requires=_TYPES, preserves=_LEAVES),
         Pass("simplify", simplify, requires=_TYPES, provides=_TYPES, preserves=_LEAVES),
+        Pass("layout", layout, requires=_TYPES, provides=_STRIDES, preserves=_LEAVES),
         Pass("order", order, requires=_TYPES, provides=_ORDERED, preserves=_LEAVES),
         Pass("storage", storage, requires=_TYPES | _ORDERED, provides=_STORED),
         Pass("memory", memory, requires=_TYPES | _ORDERED | _STORED, provides=_PLANNED),
@@ -44,11 +47,11 @@ STANDARD = Pipeline(
 _SCHEDULED = _TYPES | _ORDERED
 
 OPTIONS: Mapping[str, Mapping[str, Pass]] = {  # option: the pass that goes in before another
-    "recompute": {"order": Pass("recompute", recompute, _SCHEDULED, _TYPES, _LEAVES)},
-    "checkpoint": {"order": Pass("checkpoint", checkpoint, _SCHEDULED, _TYPES, _LEAVES)},
+    "recompute": {"layout": Pass("recompute", recompute, _SCHEDULED, _TYPES, _LEAVES)},
+    "checkpoint": {"layout": Pass("checkpoint", checkpoint, _SCHEDULED, _TYPES, _LEAVES)},
     "fusion": {
         "specialise": Pass("expand", expand, _TYPES, preserves=_LEAVES),
-        "order": Pass("fuse", fuse, _TYPES, _TYPES, _LEAVES),
+        "layout": Pass("fuse", fuse, _TYPES, _TYPES, _LEAVES),
     },
 }
 

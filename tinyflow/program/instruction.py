@@ -19,7 +19,8 @@ class Register:
     """One array at run time.
 
     ``base`` is the register whose storage this one shows, if any; ``offset_bytes`` the place of a
-    buffer in the arena; ``content`` the array of a constant leaf.
+    buffer in the arena; ``content`` the array of a constant leaf; ``strides`` in elements (None:
+    row-major).
     """
 
     shape: tuple[int, ...]
@@ -29,6 +30,7 @@ class Register:
     base: int | None = None
     content: Any = None
     offset_bytes: int | None = None
+    strides: tuple[int, ...] | None = None
 
     @property
     def size_bytes(self) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from tinyflow.errors import ShapeError
 from tinyflow.ir import Graph, Node, Value
 from tinyflow.passes.infer import DTYPES, SHAPES
+from tinyflow.passes.layout import STRIDES
 from tinyflow.passes.memory import PLAN
 from tinyflow.passes.order import SCHEDULE
 from tinyflow.passes.storage import STORAGE, Kind
@@ -31,6 +32,7 @@ class _Lowering:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.shapes, self.dtypes = graph.fact(SHAPES), graph.fact(DTYPES)
+        self.strides = graph.facts.get(STRIDES, {})
         self.homes, self.plan = graph.fact(STORAGE), graph.fact(PLAN)
         self.registers: list[Register] = []
         self.register_of: dict[Value, int] = {}
@@ -86,7 +88,8 @@ class _Lowering:
         offset = None if at is None else self.plan.offsets_bytes[at]
         sizes = tuple(dim or 0 for dim in shape or ())
         self.register_of[value] = len(self.registers)
-        register = Register(sizes, dtype, home.kind, value.node, base, content, offset)
+        strides = self.strides.get(value)
+        register = Register(sizes, dtype, home.kind, value.node, base, content, offset, strides)
         self.registers.append(register)
         return self.register_of[value]
 

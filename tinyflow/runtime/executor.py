@@ -177,32 +177,55 @@ class _Emitter:
             self._bind(index, f"v{register.base}", self.static[register.base])
         if index not in self.static:
             offset = register.offset_bytes or 0
-            place = self.kernels.place(self.arena, offset, register.shape, register.dtype)
+            place = self.kernels.place(
+                self.arena, offset, register.shape, register.dtype, register.strides
+            )
             self._bind(index, f"s{index}", place)
 
     def _native(self, at: int, step: Instruction, native: NativeKernel) -> bool:
-        """Call machine code on addresses; False if an input is not contiguous for sure."""
-        kinds = [self.program.registers[index].kind for index in step.inputs]
-        for index, kind in zip(step.inputs, kinds):
-            if index in self.static and self.kernels.address(self.static[index]) is None:
-                return False
-            if index not in self.static and kind is not Kind.FEED:
-                return False
+        """Run machine code on addresses; False if an array may not lie as it takes for granted."""
+        strides = self._common_strides(step)
         for index in step.outputs:
             self._home(index)
-        name, arrays = f"fused_{step.outputs[0]}", (*step.inputs, *step.outputs)
-        known = {index: self.static[index] for index in arrays if index in self.static}
-        addresses = {index: self.kernels.address(array) for index, array in known.items()}
-        launch = native.bind(*(addresses.get(index) or 0 for index in arrays))
+        found = [self._address(index, strides) for index in (*step.inputs, *step.outputs)]
+        if any(index in self.static and not a for index, a in zip(step.inputs, found)):
+            return False
+        name, launch = f"fused_{step.outputs[0]}", native.bind(*(address or 0 for address in found))
         self.names[name], self.native[name] = launch.run, native
-        self.names[f"{name}_at"] = launch.table
-        for slot, index in enumerate(arrays, launch.first):
-            if index not in known:
+        self.names[f"{name}_at"] = launch.table  # also keeps it alive
+        for slot, index in enumerate(step.inputs, launch.first):
+            if index not in self.static:
+                self._lay(at, index, strides)
                 source = self.kernels.address_source(self.name[index])
                 self._line(at, f"{name}_at[{slot}] = {source}")
-        read, made = (", ".join(self.name[i] for i in part) for part in (step.inputs, step.outputs))
-        self._line(at, f"{name}()  # {read} -> {made}")
+        self._line(at, f"{name}()  # {self._reads_and_writes(step)}")
         return True
+
+    def _lay(self, at: int, index: int, strides: tuple[int, ...] | None) -> None:
+        """See to it that an array which the backend allocated lies as machine code wants it."""
+        register = self.program.registers[index]
+        if register.kind is not Kind.FEED or register.base is not None or strides is not None:
+            name = self.name[index]
+            self.names["laid_out"] = self.kernels.laid_out
+            self._line(at, f"{name} = laid_out({name}, {strides})")
+
+    def _common_strides(self, step: Instruction) -> tuple[int, ...] | None:
+        """Strides of all large arrays of a body that treats each element alike; else None."""
+        alike = all(n.op.expr or n.op.leaf for n in step.attrs["body"].nodes)
+        registers = [self.program.registers[index] for index in (*step.inputs, *step.outputs)]
+        large = {r.strides for r in registers if r.size_bytes > r.dtype.itemsize}
+        return large.pop() if alike and len(large) == 1 else None
+
+    def _address(self, index: int, strides: tuple[int, ...] | None) -> int | None:
+        register = self.program.registers[index]
+        if index not in self.static:
+            return None
+        scalar = register.size_bytes == register.dtype.itemsize
+        return self.kernels.address(self.static[index], None if scalar else strides)
+
+    def _reads_and_writes(self, step: Instruction) -> str:
+        names = [" ".join(self.name[i] for i in some) for some in (step.inputs, step.outputs)]
+        return " -> ".join(names)
 
     def _single(self, at: int, step: Instruction, kernel: Kernel) -> None:
         index = step.outputs[0]

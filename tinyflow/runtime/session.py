@@ -93,6 +93,7 @@ class Session:
         self.device, self.options = _read_config(config)
         self.pipeline, self.seed = with_options(pipeline, self.options), seed
         self.kernels: KernelTable = NUMPY if self.device.kind == "numpy" else TORCH
+        self.kernels.open()
         self.run_count = 0
         self._storage: dict[str, Any] = {}  # arrays of the backend, by variable name
         self._ready: set[str] = set()  # variables that have a content
@@ -155,17 +156,31 @@ class Session:
             return _interpreted(key, graph, feeds)
         used = _used(graph, feeds)
         program = lower(graph, [value for _, value in used])
-        for register in program.registers:
-            if register.node.op.name == "variable" and register.base is None:
-                name = register.node.name or ""
-                if name not in self._storage:
-                    self._storage[name] = self._allocate(register)
+        self._make_room(program)
         executable = emit(program, self.kernels, self._storage)
         return _Compiled(*key, graph, used, program.reads, program.writes, executable)
 
+    def _make_room(self, program: Program) -> None:
+        """Storage for the variables of a program, with the strides that it wants.
+
+        Other programs hold the arrays that are replaced, so they are compiled again when needed.
+        """
+        for register in program.registers:
+            if register.node.op.name != "variable" or register.base is not None:
+                continue
+            name = register.node.name or ""
+            old, strides = self._storage.get(name), register.strides
+            if old is None:
+                self._storage[name] = self._allocate(register)
+            elif strides is not None and self.kernels.address(old, strides) is None:
+                self._storage[name] = self._allocate(register)
+                self._storage[name][...] = old
+                self._cache.clear()
+                self._last = None
+
     def _allocate(self, register: Register) -> Any:
         try:
-            return self.kernels.empty(register.shape, register.dtype)
+            return self.kernels.empty(register.shape, register.dtype, register.strides)
         except (ValueError, TypeError, RuntimeError, MemoryError) as error:
             raise failure(error, register.node, register.size_bytes) from error
 
