@@ -8,22 +8,7 @@ from tinyflow.ir.text import parse, text
 from tinyflow.ir.verify import verify
 
 __all__ = [
-    "CONSTANT",
-    "REQUIRED",
-    "Attribute",
-    "Fact",
-    "Graph",
-    "Node",
-    "Op",
-    "Operand",
-    "Value",
-    "as_value",
-    "from_json",
-    "parse",
-    "rewrite",
-    "text",
-    "to_json",
-    "topological_order",
-    "users",
+    "CONSTANT", "REQUIRED", "Attribute", "Fact", "Graph", "Node", "Op", "Operand", "Value",
+    "as_value", "from_json", "parse", "rewrite", "text", "to_json", "topological_order", "users",
     "verify",
-]
+]  # fmt: skip

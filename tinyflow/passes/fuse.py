@@ -326,8 +326,10 @@ def _with_fused_nodes(graph: Graph, runs: Sequence[Group | Node]) -> Graph:
         else:
             results = [Value(node) for node in run.nodes if Value(node) in wanted]
             inputs, body = group_body(graph, run.nodes, results)
-            source = run.nodes[0].source
-            made = ops.fused.node([follow(v) for v in inputs], {"body": body}, source=source)
+            name = "+".join(n.name or n.op.name for n in run.nodes if n.op not in _MOVES)
+            made = ops.fused.node(
+                [follow(v) for v in inputs], {"body": body}, name=name, source=run.nodes[0].source
+            )
             new.update(zip(results, made.outputs))
             moved.update(dict.fromkeys(run.nodes, made))
     return carry_types(graph, Graph(tuple(follow(value) for value in graph.outputs)), new)

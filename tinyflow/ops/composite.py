@@ -1,0 +1,127 @@
+"""What composite ops are: elementwise ops and reductions over the last axis. Layer: ops."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tinyflow.ir import Node, Op, Value
+from tinyflow.ops.elementwise import cast, div, equal, exp, log, mul, neg, sub
+from tinyflow.ops.layout import reshape
+from tinyflow.ops.nn import (
+    checked_labels,
+    log_softmax,
+    log_softmax_grad,
+    mean_softmax_cross_entropy_with_logits,
+    mean_sparse_softmax_cross_entropy_with_logits,
+    softmax,
+    softmax_cross_entropy_with_logits,
+    softmax_grad,
+    sparse_softmax_cross_entropy_grad,
+)
+from tinyflow.ops.reduction import reduce_max, reduce_mean, reduce_sum
+from tinyflow.ops.state import constant
+from tinyflow.types import DType, Shape
+
+__all__ = ["FORMULAS", "Site"]
+
+_LAST: Mapping[str, Any] = {"reduction_indices": (-1,), "keepdims": True}
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A node to be written out: the inputs to use, static shapes of its inputs, its dtype."""
+
+    node: Node
+    inputs: tuple[Value, ...]
+    shapes: tuple[Shape, ...]
+    dtype: DType
+
+
+def _log_softmax(x: Value) -> Value:
+    """x - max - log Σ exp(x - max)."""
+    shifted = sub(x, reduce_max(x, **_LAST))
+    total: Value = reduce_sum(exp(shifted), **_LAST)
+    result: Value = sub(shifted, log(total))
+    return result
+
+
+def _softmax(site: Site) -> Value:
+    x = site.inputs[0]
+    powers = exp(sub(x, reduce_max(x, **_LAST)))
+    result: Value = div(powers, reduce_sum(powers, **_LAST))
+    return result
+
+
+def _softmax_grad(site: Site) -> Value:
+    """y * (dy - Σ dy * y)."""
+    dy, y = site.inputs
+    result: Value = mul(y, sub(dy, reduce_sum(mul(dy, y), **_LAST)))
+    return result
+
+
+def _log_softmax_grad(site: Site) -> Value:
+    """dy - exp(y) * Σ dy."""
+    dy, y = site.inputs
+    result: Value = sub(dy, mul(exp(y), reduce_sum(dy, **_LAST)))
+    return result
+
+
+def _dense_loss(site: Site) -> Value:
+    logits, labels = site.inputs
+    weighted = mul(labels, _log_softmax(logits))
+    result: Value = neg(reduce_sum(weighted, reduction_indices=(-1,), keepdims=False))
+    return result
+
+
+def _mean_dense_loss(site: Site) -> Value:
+    result: Value = reduce_mean(_dense_loss(site), reduction_indices=None, keepdims=False)
+    return result
+
+
+def _one_hot(site: Site, labels: Value, shape: Shape) -> Value:
+    """1 where the column is the label, else 0: (n,) -> (n, c)."""
+    assert shape is not None
+    rows, classes = shape
+    checked = checked_labels(labels, classes=classes)
+    columns = constant(np.arange(classes or 0))
+    hit = equal(reshape(checked, shape=(rows, 1)), columns)
+    result: Value = cast(hit, dtype=site.dtype)
+    return result
+
+
+def _log_p(site: Site, logits: Value) -> Value:
+    return logits if site.node.attrs["normalised"] else _log_softmax(logits)
+
+
+def _sparse_loss(site: Site) -> Value:
+    logits, labels = site.inputs
+    picked = mul(_one_hot(site, labels, site.shapes[0]), _log_p(site, logits))
+    rows = reduce_sum(picked, reduction_indices=(-1,), keepdims=False)
+    result: Value = reduce_mean(neg(rows), reduction_indices=None, keepdims=False)
+    return result
+
+
+def _sparse_grad(site: Site) -> Value:
+    """(p - one hot) * dy / n."""
+    dy, logits, labels = site.inputs
+    p = exp(_log_p(site, logits))
+    rows = (site.shapes[1] or (1,))[0] or 1
+    slope = sub(p, _one_hot(site, labels, site.shapes[1]))
+    result: Value = mul(slope, div(dy, float(rows)))
+    return result
+
+
+FORMULAS: Mapping[Op, Callable[[Site], Value]] = {
+    softmax: _softmax,
+    log_softmax: lambda site: _log_softmax(site.inputs[0]),
+    softmax_grad: _softmax_grad,
+    log_softmax_grad: _log_softmax_grad,
+    softmax_cross_entropy_with_logits: _dense_loss,
+    mean_softmax_cross_entropy_with_logits: _mean_dense_loss,
+    mean_sparse_softmax_cross_entropy_with_logits: _sparse_loss,
+    sparse_softmax_cross_entropy_grad: _sparse_grad,
+}
