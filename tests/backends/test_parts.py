@@ -131,6 +131,14 @@ def test_a_slice_cuts_off_what_is_not_there(table: KernelTable) -> None:
     np.testing.assert_array_equal(run(table, ops.slice, TABLE, **back), TABLE[::-2])
 
 
+def test_a_slice_backwards_from_before_the_beginning_is_empty(table: KernelTable) -> None:
+    attrs = {"begin": (-9,), "end": (0,), "strides": (-1,)}
+    nothing = run(table, ops.slice, TABLE, **attrs)
+    assert nothing.shape == (0, 3)
+    back = run(table, ops.slice_grad, nothing, **attrs, shape=(4, 3))
+    np.testing.assert_array_equal(back, np.zeros((4, 3)))
+
+
 @pytest.mark.parametrize("dtype", ["int32", "int64"])
 def test_running_sums_of_integers_are_exact(table: KernelTable, dtype: str) -> None:
     x = np.full(3, 2**24 + 1, dtype)

@@ -131,10 +131,11 @@ def _layer_norm(x: Array, gamma: Array, beta: Array, epsilon: float) -> Array:
 
 def _layer_norm_grad(dy: Array, x: Array, gamma: Array, epsilon: float) -> tuple[Array, ...]:
     normal, scale = _normal(x, epsilon)
-    g, rows = dy * gamma, tuple(range(dy.ndim - 1))
+    wide, rows = dy.astype(normal.dtype), tuple(range(dy.ndim - 1))
+    g = wide * gamma
     dx = scale * (g - _mean(g) - normal * _mean(g * normal))
-    dgamma = np.sum(dy * normal, axis=rows)
-    return _like(x, dx), _like(x, dgamma), np.sum(dy, axis=rows, dtype=dy.dtype)
+    dgamma, dbeta = np.sum(wide * normal, axis=rows), np.sum(wide, axis=rows)
+    return _like(x, dx), _like(x, dgamma), _like(x, dbeta)
 
 
 def _rsqrt(x: Array) -> Array:

@@ -113,7 +113,7 @@ def _slice_template(attrs: Attrs, shapes: Shapes) -> str | None:
     if reversed_axes:
         return None
     ranges = (f"{i.start}:{i.stop}:{i.step}" if i.step else ":" for i in index)
-    return f"{{out}}.copy_({{0}}[{', '.join(ranges)}])"
+    return f"{{out}}.copy_({{0}}[{', '.join(ranges) or '...'}])"
 
 
 def _slice_grad(

@@ -206,12 +206,13 @@ def picked(shape: Sequence[int | None], attrs: Attrs) -> list[tuple[int, range |
 def _indices(size: int | None, first: int, last: int, stride: int, exact: bool) -> range | None:
     """The indices that ``[first:last:stride]`` takes of ``size``; None if that is not known."""
     if size is None:
-        return range(first, last, stride) if exact and 0 <= first <= last < END else None
+        known = exact and 0 <= first <= last < END
+        return range(first, last, stride) or range(0) if known else None
     start, stop = (end + size if end < 0 else end for end in (first, last))
     if exact and not 0 <= start <= (size if last >= END else stop) <= size:
         got, expected = f"{first} to {last}", f"a range within 0 to {size}"
         raise ShapeError("the slice is out of range", got=got, expected=expected)
-    return range(size)[first:last:stride]
+    return range(size)[first:last:stride] or range(0)  # an empty one may start at -1
 
 
 def fill_size(shape: tuple[int | None, ...], count: int | None) -> tuple[int | None, ...]:
