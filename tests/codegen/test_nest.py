@@ -168,6 +168,13 @@ def test_scratch_rows_share_what_there_is() -> None:
     assert len(made.scratch) * made.scratch_elements * 8 <= 1 << 16
 
 
+def test_a_result_per_row_never_overwrites_what_every_row_reads() -> None:
+    """Both have n elements where rows and columns are as many: they could share storage."""
+    x, column = placeholder(0, (5, 5)), placeholder(1, (5,))
+    total = ops.reduce_sum(ops.mul(x, column), reduction_indices=(1,))
+    assert "a result per row may lie on an input per column" in (supported(typed(total)) or "")
+
+
 def test_what_has_a_kernel_has_no_reason() -> None:
     assert supported(gelu(10)) is None
 

@@ -273,8 +273,10 @@ def test_squares_are_rows_or_columns_by_the_way_they_are_used(rung: Rung) -> Non
     x, a, b = drawn([(6, 6), (6,), (6, 1)])
     value, column, row = placeholder(0, (6, 6)), placeholder(1, (6,)), placeholder(2, (6, 1))
     total = ops.reduce_sum(ops.sub(ops.mul(value, column), row), reduction_indices=(1,))
-    (got,) = rung(typed(ops.mul(total, ops.reshape(row, shape=(6,)))), [x, a, b])
-    np.testing.assert_allclose(got, (x * a - b).sum(1) * b[:, 0], rtol=1e-4, atol=1e-5)
+    again = ops.reshape(ops.mul(total, ops.reshape(row, shape=(6,))), shape=(6, 1))
+    (got,) = rung(typed(ops.add(ops.mul(value, again), column)), [x, a, b])
+    expected = x * ((x * a - b).sum(1) * b[:, 0])[:, None] + a
+    np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_a_kernel_is_compiled_once_for_all_sizes() -> None:

@@ -57,6 +57,9 @@ class _Schedule:
             Array(f"y{i}", lowered.dtypes[value], _widest(space.level[value], result.level))
             for i, (value, result) in enumerate(zip(body.outputs, self.results))
         )
+        levels = {a.level for a in self.inputs}, {a.level for a in self.outputs}
+        if space.rows == space.columns > 1 and Level.COLUMN in levels[0] and Level.ROW in levels[1]:
+            raise Unsupported("a result per row may lie on an input per column, read in every row")
         self.stage: dict[Scalar, int] = {}
         for scalar in self.order:
             before = max((self._stage(x) for x in scalar.args), default=0)
