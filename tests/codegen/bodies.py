@@ -53,7 +53,7 @@ def kernel(body: Graph, rung: Callable[..., NativeKernel | None] = llvm_kernel) 
     return made
 
 
-def _read(body: Graph, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+def read(body: Graph, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
     """The arrays that a body reads: a random one may leave some out."""
     return [arrays[int(value.node.name[1:])] for value in body_inputs(body)]
 
@@ -65,8 +65,8 @@ def native(rung: Callable[..., NativeKernel | None]) -> Rung:
         results = [NUMPY.empty(body.fact(SHAPES)[v], body.fact(DTYPES)[v]) for v in body.outputs]
         for array in results:
             array[...] = 7
-        read = _read(body, arrays)
-        kernel(body, rung).call(*(array.ctypes.data for array in (*read, *results)))
+        used = read(body, arrays)
+        kernel(body, rung).call(*(array.ctypes.data for array in (*used, *results)))
         return results
 
     return run
@@ -74,7 +74,7 @@ def native(rung: Callable[..., NativeKernel | None]) -> Rung:
 
 def unfused(body: Graph, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Run a body node by node."""
-    found: dict[Value, Any] = dict(zip(body_inputs(body), _read(body, arrays)))
+    found: dict[Value, Any] = dict(zip(body_inputs(body), read(body, arrays)))
     for node in body.nodes:
         if node.op.name == "constant":
             dtype = body.fact(DTYPES)[Value(node)]

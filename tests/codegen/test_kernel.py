@@ -82,6 +82,16 @@ def test_a_compiler_that_fails_is_no_compiler(monkeypatch: Any) -> None:
     assert native(gelu(14)) is None
 
 
+@pytest.mark.usefixtures("nothing_loaded")
+def test_a_library_that_cannot_be_loaded_is_no_library(monkeypatch: Any) -> None:
+    def refuse(path: str) -> None:
+        raise OSError(f"{path}: failed to map segment")
+
+    monkeypatch.setattr(ladder, "llvm", None)
+    monkeypatch.setattr(ladder.ctypes, "CDLL", refuse)
+    assert native(gelu(15)) is None
+
+
 def watched(monkeypatch: Any) -> list[int]:
     """Count how often a body is walked."""
     walks: list[int] = []

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tinyflow import ops
 from tinyflow.backends.native import c_kernel, llvm_kernel
@@ -16,7 +18,19 @@ from tinyflow.codegen.scalar import supported
 from tinyflow.ir import Graph, Op
 from tinyflow.ops.rules import FLOATING, broadcast_shape
 
-from .bodies import RUNGS, Recipe, Rung, gelu, kernel, placeholder, recipes, softmax, typed, unfused
+from .bodies import (
+    RUNGS,
+    Recipe,
+    Rung,
+    gelu,
+    kernel,
+    placeholder,
+    read,
+    recipes,
+    softmax,
+    typed,
+    unfused,
+)
 
 each_rung = pytest.mark.parametrize("rung", RUNGS.values(), ids=RUNGS)
 each_language = pytest.mark.parametrize("language", [llvm_kernel, c_kernel])
@@ -53,6 +67,31 @@ def test_random_bodies_compute_what_numpy_computes_in_float64(rung: Rung, dtype:
         for array, true in zip(got, expected, strict=True):
             if np.isfinite(true).all() and np.abs(true).max() < 1e6:
                 assert_close(array.astype("float64"), true, DTYPES[dtype])
+
+    check()
+
+
+@each_language
+def test_results_of_random_bodies_may_lie_on_inputs_of_their_shape(language: Any) -> None:
+    @settings(
+        max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+    )
+    @given(recipes(), st.randoms(use_true_random=False))
+    def check(recipe: Recipe, random: Any) -> None:
+        body = recipe.body("float32")
+        if supported(body):
+            return
+        inputs = read(body, drawn(recipe.inputs))
+        expected = unfused(body, [array.copy() for array in drawn(recipe.inputs)])
+        results, free = [], list(inputs)
+        for true in expected:
+            fitting = [i for i, array in enumerate(free) if array.shape == true.shape]
+            at = random.choice([None, *fitting])
+            results.append(np.empty_like(true) if at is None else free.pop(at))
+        kernel(body, language).call(*(array.ctypes.data for array in (*inputs, *results)))
+        for array, true in zip(results, expected):
+            if np.isfinite(true).all() and np.abs(true).max() < 1e6:
+                assert_close(array, true, 2e-5)
 
     check()
 

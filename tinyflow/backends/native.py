@@ -156,7 +156,10 @@ def _load_library(source: str) -> Function | None:
             keep(name, library.read_bytes())
         else:
             return None
-        launch: Function = _PROTOTYPE(("launch", ctypes.CDLL(str(library))))
+        try:
+            launch: Function = _PROTOTYPE(("launch", ctypes.CDLL(str(library))))
+        except OSError:  # nothing can be loaded from there: mounted "noexec", perhaps
+            return None
     return launch
 
 
