@@ -85,8 +85,8 @@ def from_json(source: str, ops: Mapping[str, Op]) -> Graph:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise GraphError(f"node {index} is corrupt", got=repr(error)[:120]) from None
         except GraphError as error:
-            what = f"node {index}: {error.what}"
-            raise GraphError(what, got=error.got, expected=error.expected) from None
+            what, place = f"node {index}: {error.what}", error.node or row.get("name")
+            raise GraphError(what, node=place, got=error.got, expected=error.expected) from None
     return Graph(tuple(_value(entry, nodes, "heads") for entry in heads))
 
 
@@ -102,7 +102,13 @@ def _node_from_json(row: Mapping[str, Any], nodes: Sequence[Node], ops: Mapping[
     if unknown:
         raise GraphError("unknown attribute", got=unknown[0], expected=", ".join(op.attributes))
     inputs = [_value(entry, nodes, "inputs") for entry in row["inputs"]]
-    decoded = {key: decode_attr(op.attributes[key], str(v), ops) for key, v in attrs.items()}
+    decoded = {}
+    for key, value in attrs.items():
+        try:
+            decoded[key] = decode_attr(op.attributes[key], str(value), ops)
+        except GraphError as error:
+            what = f"attribute '{key}': {error.what}"
+            raise GraphError(what, got=error.got, expected=error.expected) from None
     after = [_at(nodes, n, "control_deps") for n in row.get("control_deps", [])]
     node = op.node(inputs, decoded, name=name, after=after, source="json")
     if device is None:

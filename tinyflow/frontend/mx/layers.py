@@ -1,0 +1,142 @@
+"""MXNet's operators as a dialect of the IR. Layer: frontend.
+
+A symbol is a graph of these ops, with MXNet's names for inputs and attributes; ``lower`` turns it
+into ops of the engine, whose shape rules and kernels serve. ``mutates`` marks auxiliary states,
+which training writes (MXNet's FMutateInputs).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tinyflow import ops
+from tinyflow.errors import GraphError
+from tinyflow.ir.op import Attribute, Op
+
+__all__ = ["BINARY", "DIALECT", "NULL", "SCALAR", "UNARY"]
+
+_KINDS: Mapping[type, str] = {bool: "bool", int: "int", float: "float", str: "str", tuple: "ints"}
+
+
+class _Only(Attribute):
+    """An attribute of which just these values are supported; the first is the default."""
+
+    __slots__ = ("values",)
+    values: tuple[Any, ...]
+
+    def __init__(self, *values: Any) -> None:
+        Attribute.__init__(self, _KINDS[type(values[0])], values[0])
+        object.__setattr__(self, "values", values)
+
+    def check(self, value: object) -> Any:
+        """Return the value; raises GraphError with got and expected."""
+        value = Attribute.check(self, value)
+        if value not in self.values:
+            expected = " or ".join(map(repr, self.values))
+            raise GraphError("this value is not supported", got=repr(value), expected=expected)
+        return value
+
+
+def _layer(name: str, inputs: str, attrs: Mapping[str, Any], doc: str, results: str = "y") -> Op:
+    """A row. An attribute is given by its default, or by its type if it is required."""
+    attributes = {}
+    for key, given in attrs.items():
+        kind = _KINDS.get(given) or _KINDS.get(type(given), "")
+        plain = Attribute(kind) if isinstance(given, type) else Attribute(kind, given)
+        attributes[key] = given if isinstance(given, Attribute) else plain
+    slots = tuple(inputs.split())
+    return Op(
+        *(name, slots, lambda _, ins, outs: (ins, outs), lambda _, ins, outs: (ins, outs)),
+        attributes=attributes,
+        outputs=tuple(results.split()),
+        optional=int("no_bias" in attrs),
+        variadic="num_args" in attrs,
+        mutates=frozenset(i for i, slot in enumerate(slots) if slot.startswith("moving")),
+        leaf=not slots,
+        doc=doc,
+    )
+
+
+NULL = _layer(
+    "null",
+    "",
+    {"shape": Attribute("shape", None), "__dtype__": _Only("0")},
+    doc="A variable of the symbol, of dtype float32 (0): data, a parameter or an auxiliary state.",
+)
+FullyConnected = _layer(
+    "FullyConnected",
+    "data weight bias",
+    {"num_hidden": int, "no_bias": False, "flatten": _Only(True)},
+    doc="data (n, ...) @ weight.T + bias -> (n, num_hidden).",
+)
+_WINDOW = {"stride": (), "pad": (), "layout": _Only("None", "NCHW")}
+_WHOLE = {"dilate": _Only((), (1, 1)), "num_group": _Only(1)}
+Convolution = _layer(
+    "Convolution",
+    "data weight bias",
+    {"kernel": tuple, "num_filter": int, "no_bias": False, **_WINDOW, **_WHOLE},
+    doc="Convolution of images (n, c, h, w) with num_filter filters.",
+)
+_GLOBAL = {"global_pool": False, "pooling_convention": _Only("valid"), "count_include_pad": True}
+Pooling = _layer(
+    "Pooling",
+    "data",
+    {"kernel": (), "pool_type": _Only("max", "avg"), **_WINDOW, **_GLOBAL},
+    doc="The maximum or mean of each window of images, or with global_pool of each image.",
+)
+_FIXED = {"use_global_stats": False, "output_mean_var": _Only(False), "axis": _Only(1)}
+BatchNorm = _layer(
+    "BatchNorm",
+    "data gamma beta moving_mean moving_var",
+    {"eps": 1e-3, "momentum": 0.9, "fix_gamma": True, **_FIXED},
+    results="y mean var",
+    doc="Batch normalisation; gamma counts as 1 unless fix_gamma=False.",
+)
+Activation = _layer(
+    "Activation",
+    "data",
+    {"act_type": _Only("relu", "sigmoid", "tanh")},
+    doc="relu, sigmoid or tanh of each element.",
+)
+Dropout = _layer(
+    "Dropout",
+    "data",
+    {"p": 0.5, "mode": _Only("training"), "axes": _Only(())},
+    results="y mask",
+    doc="In training 0 with probability p, else data / (1 - p).",
+)
+_PLAIN = {key: _Only(False) for key in ("use_ignore", "multi_output", "preserve_shape", "out_grad")}
+_SCALE = {"grad_scale": 1.0, "normalization": _Only("null", "batch", "valid")}
+SoftmaxOutput = _layer(
+    "SoftmaxOutput",
+    "data label",
+    {**_SCALE, **_PLAIN, "ignore_label": -1.0, "smooth_alpha": _Only(0.0)},
+    doc="softmax(data) with the gradient of the cross-entropy: softmax(data) - onehot(label).",
+)
+Concat = _layer("Concat", "data", {"num_args": 0, "dim": 1}, doc="The inputs in a row along dim.")
+Reshape = _layer(
+    "Reshape",
+    "data",
+    {"shape": tuple, "reverse": _Only(False)},
+    doc="data under another shape, of which one size may be -1; (0, -1) flattens.",
+)
+softmax = _layer("softmax", "data", {"axis": -1}, doc="exp(data) / sum exp(data) along axis.")
+SoftmaxActivation = _layer(
+    "SoftmaxActivation", "data", {"mode": _Only("instance")}, doc="softmax of each row."
+)
+
+UNARY = {"Flatten": ops.flatten_layer, "BlockGrad": ops.stop_gradient, "_copy": ops.identity}
+UNARY |= {op.name: op for op in (ops.relu, ops.sigmoid, ops.tanh, ops.exp, ops.log, ops.sqrt)}
+_SIGNS = {"plus": ops.add, "minus": ops.sub, "mul": ops.mul, "div": ops.div}
+BINARY = {f"{kind}_{op.name}": op for kind in ("elemwise", "broadcast") for op in _SIGNS.values()}
+SCALAR = {f"_{sign}_scalar": op for sign, op in {**_SIGNS, "power": ops.pow}.items()}
+SCALAR |= {f"_r{sign}_scalar": _SIGNS[sign] for sign in ("minus", "div")}  # number first
+
+_ROWS = (FullyConnected, Convolution, Pooling, BatchNorm, Activation, Dropout, SoftmaxOutput)
+DIALECT: Mapping[str, Op] = {
+    **{op.name: op for op in (*_ROWS, Concat, Reshape, softmax, SoftmaxActivation)},
+    **{name: _layer(name, "data", {}, doc=op.doc) for name, op in UNARY.items()},
+    **{name: _layer(name, "lhs rhs", {}, doc=op.doc) for name, op in BINARY.items()},
+    **{name: _layer(name, "data", {"scalar": float}, doc=op.doc) for name, op in SCALAR.items()},
+}
