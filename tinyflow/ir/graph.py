@@ -36,11 +36,13 @@ class Graph:
     outputs: tuple[Value, ...]
     facts: Mapping[Fact[Any], Any] = field(default_factory=dict)
     nodes: tuple[Node, ...] = field(init=False)
+    _users: dict[Value, tuple[tuple[Node, int], ...]] = field(init=False)  # shared, filled once
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "outputs", tuple(self.outputs))
         object.__setattr__(self, "facts", MappingProxyType(dict(self.facts)))
         object.__setattr__(self, "nodes", topological_order(v.node for v in self.outputs))
+        object.__setattr__(self, "_users", {})
 
     def fact(self, key: Fact[T]) -> T:
         """What a pass found out; raises GraphError if no pass provided it."""
@@ -67,6 +69,7 @@ class Graph:
         object.__setattr__(graph, "outputs", self.outputs)
         object.__setattr__(graph, "facts", MappingProxyType(dict(facts)))
         object.__setattr__(graph, "nodes", self.nodes)
+        object.__setattr__(graph, "_users", self._users)
         return graph
 
     def __repr__(self) -> str:
@@ -108,13 +111,15 @@ def topological_order(
     return tuple(order)
 
 
-def users(graph: Graph) -> dict[Value, tuple[tuple[Node, int], ...]]:
+def users(graph: Graph) -> Mapping[Value, tuple[tuple[Node, int], ...]]:
     """For each value that is used: the (node, input position) pairs that read it, in order."""
-    found: dict[Value, list[tuple[Node, int]]] = {}
-    for node in graph.nodes:
-        for position, value in enumerate(node.inputs):
-            found.setdefault(value, []).append((node, position))
-    return {value: tuple(uses) for value, uses in found.items()}
+    if not graph._users:
+        found: dict[Value, list[tuple[Node, int]]] = {}
+        for node in graph.nodes:
+            for position, value in enumerate(node.inputs):
+                found.setdefault(value, []).append((node, position))
+        graph._users.update((value, tuple(uses)) for value, uses in found.items())
+    return MappingProxyType(graph._users)
 
 
 def rewrite(

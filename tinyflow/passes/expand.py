@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from tinyflow.ir import Graph, Node, Value, rewrite
 from tinyflow.ops.composite import FORMULAS, Site
-from tinyflow.passes.infer import DTYPES, SHAPES
+from tinyflow.passes.infer import DTYPES, SHAPES, remember_types
 from tinyflow.types import DType, Shape, is_static
 
 __all__ = ["expand"]
@@ -17,7 +17,7 @@ def expand(graph: Graph) -> Graph:
     """Expand softmax, its relatives and losses along the last axis of static floating arrays.
 
     Labels of a sparse loss are compared with 0, 1, ... in each column; ``checked_labels`` refuses
-    wrong ones first, as the kernel of the loss does. Types are lost.
+    wrong ones first, as the kernel of the loss does.
     """
     shapes, dtypes = graph.fact(SHAPES), graph.fact(DTYPES)
 
@@ -30,7 +30,7 @@ def expand(graph: Graph) -> Graph:
             return None
         return (formula(Site(node, inputs, known, dtype)),)
 
-    return rewrite(graph, rule)[0]
+    return remember_types(graph, *rewrite(graph, rule))
 
 
 def _last_axis(node: Node, shapes: tuple[Shape, ...]) -> bool:

@@ -19,6 +19,7 @@ __all__ = [
     "carry_types",
     "describe",
     "infer",
+    "remember_types",
 ]
 
 T = TypeVar("T")
@@ -50,7 +51,7 @@ def infer(graph: Graph) -> Graph:
         if node.op.name == "constant" and dtypes[value := Value(node)] is None
     }
     if weak:
-        dtypes = _fixed_point(graph, {**kinds, **weak}, lambda node: node.op.dtype, _unify_dtype)
+        dtypes = _fixed_point(graph, {**dtypes, **weak}, lambda node: node.op.dtype, _unify_dtype)
     _check_constants(graph, dtypes)
     return graph.with_fact(SHAPES, shapes).with_fact(DTYPES, dtypes)
 
@@ -64,7 +65,8 @@ def _fixed_point(
     """Apply rules until nothing changes. Every value only gains knowledge, so this ends."""
     found: dict[Value, T | None] = {v: known.get(v) for n in graph.nodes for v in n.outputs}
     readers = users(graph)
-    queue, queued = deque(graph.nodes), set(graph.nodes)
+    queue = deque(node for node in graph.nodes if node.is_leaf or not _is_known(node, found))
+    queued = set(queue)
     while queue:
         node = queue.popleft()
         queued.discard(node)
@@ -88,6 +90,15 @@ def _fixed_point(
                     queued.add(other)
                     queue.append(other)
     return found
+
+
+def _is_known(node: Node, found: Mapping[Value, Any]) -> bool:
+    """True if nothing can be learnt: an earlier inference knew all values of the node."""
+    for value in (*node.inputs, *node.outputs):
+        known = found[value]
+        if known is None or (isinstance(known, tuple) and None in known):
+            return False
+    return True
 
 
 def _unify_dtype(a: DType | None, b: DType | None) -> DType | None:
@@ -122,6 +133,14 @@ def carry_types(old: Graph, new: Graph, moved: Mapping[Value, Value]) -> Graph:
     shapes, dtypes = old.fact(SHAPES), old.fact(DTYPES)
     new = new.with_fact(SHAPES, {after: shapes[before] for before, after in kept})
     return new.with_fact(DTYPES, {after: dtypes[before] for before, after in kept})
+
+
+def remember_types(old: Graph, new: Graph, moved: Mapping[Value, Value]) -> Graph:
+    """As :func:`carry_types`, for rewrites that make more values: ``infer`` starts from these."""
+    carried = carry_types(old, new, moved)
+    return new.with_fact(KNOWN_SHAPES, carried.fact(SHAPES)).with_fact(
+        KNOWN_DTYPES, carried.fact(DTYPES)
+    )
 
 
 def add_types(

@@ -11,7 +11,7 @@ import numpy as np
 from tinyflow import ops
 from tinyflow.ir import Graph, Node, Value, rewrite
 from tinyflow.ops.rules import kernel_dtypes
-from tinyflow.passes.infer import DTYPES, SHAPES
+from tinyflow.passes.infer import DTYPES, SHAPES, remember_types
 from tinyflow.types import DType, Shape, is_static
 
 __all__ = ["specialise"]
@@ -57,7 +57,7 @@ def specialise(graph: Graph) -> Graph:
             return _with_casts(site)
         return value if isinstance(value, tuple) else (value,)
 
-    return rewrite(graph, rule)[0]
+    return remember_types(graph, *rewrite(graph, rule))
 
 
 def _with_casts(site: _Site) -> tuple[Value, ...] | None:
