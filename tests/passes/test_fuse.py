@@ -233,3 +233,32 @@ def test_a_long_chain_becomes_kernels_that_a_compiler_can_finish() -> None:
     made = [node for node in graph.nodes if node.op is ops.fused]
     assert len(made) == 4
     assert all(supported(node.attrs["body"]) is None for node in made)
+
+
+def test_an_update_that_waits_for_a_sum_over_rows_is_made_at_the_end() -> None:
+    bias = ops.variable(dtype="float32", shape=(3,), name="b")
+    dx = ops.relu_grad(X, X)
+    slope = ops.reduce_sum(dx, reduction_indices=(0,), keepdims=False)
+    new = ops.sub(bias, ops.mul(slope, 0.1))
+    graph = fused(dx, new)
+    assert launches(graph) == ["fused"]
+    assert supported(bodies(graph)[0]) is None
+
+
+def test_normalisation_runs_as_one_kernel_each_way() -> None:
+    gamma = ops.placeholder(dtype="float32", shape=(3,), name="gamma")
+    beta = ops.placeholder(dtype="float32", shape=(3,), name="beta")
+    y = ops.layer_norm(X, gamma, beta)
+    slopes = ops.layer_norm_grad(ops.exp(X), X, gamma)
+    for results in ((y,), slopes):
+        graph = fuse(infer(expand(infer(Graph(tuple(results))))))
+        assert launches(graph) == ["fused"]
+        rng = np.random.default_rng(2)
+        feeds = {X: rng.normal(size=(4, 3)), gamma: rng.normal(size=3), beta: rng.normal(size=3)}
+        used = {v: a for v, a in feeds.items() if v.node in Graph(tuple(results)).nodes}
+        got, expected = (
+            tf.Session(config).run_values(results, list(used), list(used.values()))
+            for config in ("cpu fusion", "numpy")
+        )
+        for a, b in zip(got, expected):
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)

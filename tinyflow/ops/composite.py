@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinyflow.ir import Node, Op, Value
-from tinyflow.ops.elementwise import cast, div, equal, exp, log, mul, neg, sub
+from tinyflow.ops.elementwise import add, cast, div, equal, exp, log, mul, neg, sub
 from tinyflow.ops.layout import reshape
 from tinyflow.ops.nn import (
     checked_labels,
@@ -24,6 +24,7 @@ from tinyflow.ops.nn import (
 )
 from tinyflow.ops.reduction import reduce_max, reduce_mean, reduce_sum
 from tinyflow.ops.state import constant
+from tinyflow.ops.transformer import layer_norm, layer_norm_grad, rsqrt
 from tinyflow.types import DType, Shape
 
 __all__ = ["FORMULAS", "Site"]
@@ -68,6 +69,33 @@ def _log_softmax_grad(site: Site) -> Value:
     dy, y = site.inputs
     result: Value = sub(dy, mul(exp(y), reduce_sum(dy, **_LAST)))
     return result
+
+
+def _normal(site: Site, x: Value) -> tuple[Value, Value]:
+    """(x - mean) / √(variance + epsilon) along the last axis, and the factor 1 / √."""
+    centred = sub(x, reduce_mean(x, **_LAST))
+    variance = reduce_mean(mul(centred, centred), **_LAST)
+    scale: Value = rsqrt(add(variance, site.node.attrs["epsilon"]))
+    return mul(centred, scale), scale
+
+
+def _layer_norm(site: Site) -> Value:
+    x, gamma, beta = site.inputs
+    result: Value = add(mul(_normal(site, x)[0], gamma), beta)
+    return result
+
+
+def _layer_norm_grad(site: Site) -> tuple[Value, ...]:
+    dy, x, gamma = site.inputs
+    normal, scale = _normal(site, x)
+    g = mul(dy, gamma)
+    inner = mul(normal, reduce_mean(mul(g, normal), **_LAST))
+    dx = mul(scale, sub(sub(g, reduce_mean(g, **_LAST)), inner))
+    rows = tuple(range(len(site.shapes[0] or ()) - 1))
+    dgamma, dbeta = (
+        reduce_sum(each, reduction_indices=rows, keepdims=False) for each in (mul(dy, normal), dy)
+    )
+    return dx, dgamma, dbeta
 
 
 def _dense_loss(site: Site) -> Value:
@@ -115,7 +143,9 @@ def _sparse_grad(site: Site) -> Value:
     return result
 
 
-FORMULAS: Mapping[Op, Callable[[Site], Value]] = {
+FORMULAS: Mapping[Op, Callable[[Site], Value | tuple[Value, ...]]] = {
+    layer_norm: _layer_norm,
+    layer_norm_grad: _layer_norm_grad,
     softmax: _softmax,
     log_softmax: lambda site: _log_softmax(site.inputs[0]),
     softmax_grad: _softmax_grad,

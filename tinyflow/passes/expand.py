@@ -28,11 +28,16 @@ def expand(graph: Graph) -> Graph:
             return None
         if not all(is_static(shape) for shape in known) or not _last_axis(node, known):
             return None
-        return (formula(Site(node, inputs, known, dtype)),)
+        made = formula(Site(node, inputs, known, dtype))
+        return made if isinstance(made, tuple) else (made,)
 
     return remember_types(graph, *rewrite(graph, rule))
 
 
 def _last_axis(node: Node, shapes: tuple[Shape, ...]) -> bool:
     rank = max(len(shape or ()) for shape in shapes)
-    return node.attrs.get("axis", -1) in (-1, rank - 1) and rank > 0 and (0,) not in shapes
+    return (
+        node.attrs.get("axis", -1) in (-1, rank - 1)
+        and rank > 0
+        and not any(0 in shape for shape in shapes if shape)
+    )

@@ -36,7 +36,7 @@ class Level(Enum):
     ROW = "one element per row"
     COLUMN = "one element per column, the same in each row"
     SCALAR = "one element"
-    RESULT = "known only when the group is done: nothing in the group may read it"
+    RESULT = "known only when all rows are done: only what is computed at the end may read it"
 
 
 def fuse(graph: Graph) -> Graph:
@@ -99,9 +99,12 @@ class Group:
             return None
         if len(self.nodes) >= MOST_NODES:
             return None
+        results = {shapes[v] for v, level in self.levels.items() if level is Level.RESULT}
         if any(self.levels.get(value) is Level.RESULT for value in node.inputs):
-            return None
-        if node.op in _REDUCTIONS:
+            found = self._final_level(node)
+        elif shapes[y] in results and shapes[y] != self.space and node.op.expr:
+            found = self._final_level(node)
+        elif node.op in _REDUCTIONS:
             found = self._reduction_level(node)
         elif node.op in _MOVES or node.op.expr:
             found = self._result_level(node)
@@ -131,6 +134,16 @@ class Group:
             for value, level in zip(node.inputs, inside)
         )
         return Level.ROW if plain and Level.FULL not in inside else None
+
+    def _final_level(self, node: Node) -> Level | None:
+        """What is computed elementwise from a result, and from as many other numbers."""
+        shapes = self.graph.fact(SHAPES)
+        alike = all(
+            shapes[value] in (shapes[Value(node)], ())
+            and self.levels.get(value) in (Level.RESULT, None)
+            for value in node.inputs
+        )
+        return Level.RESULT if alike and node.op.expr else None
 
     def _operand_level(self, value: Value) -> Level | None:
         """The level of something that a FULL result is computed from."""
