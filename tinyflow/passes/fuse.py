@@ -100,9 +100,9 @@ class Group:
         if len(self.nodes) >= MOST_NODES:
             return None
         results = {shapes[v] for v, level in self.levels.items() if level is Level.RESULT}
-        if any(self.levels.get(value) is Level.RESULT for value in node.inputs):
-            found = self._final_level(node)
-        elif shapes[y] in results and shapes[y] != self.space and node.op.expr:
+        if any(self.levels.get(value) is Level.RESULT for value in node.inputs) or (
+            shapes[y] in results and shapes[y] != self.space and node.op.expr
+        ):
             found = self._final_level(node)
         elif node.op in _REDUCTIONS:
             found = self._reduction_level(node)
