@@ -25,6 +25,7 @@ from tinyflow.errors import GraphError, TinyflowError
 from tinyflow.ir import Op, from_json
 from tinyflow.ops import OPS
 from tinyflow.viz import draw
+from tinyflow.viz.graph import LIMIT
 
 __all__ = ["main"]
 
@@ -62,7 +63,8 @@ def _parser() -> argparse.ArgumentParser:
         "model", type=Path, help="graph in JSON, as written by tinyflow.ir.to_json"
     )
     picture.add_argument("-o", "--output", type=Path, help="file to write (default: MODEL.svg)")
-    picture.add_argument("--limit", type=int, default=400, help="most nodes to draw (default: 400)")
+    most = f"most nodes to draw one by one (default: {LIMIT})"
+    picture.add_argument("--limit", type=int, default=LIMIT, help=most)
     picture.set_defaults(run=_draw)
     return parser
 

@@ -1,12 +1,17 @@
 """What a drawing shows."""
 
+import itertools
+import re
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 
 import pytest
 
+import tinyflow as tf
 from tinyflow import ops
 from tinyflow.ir import Graph, Value, text
-from tinyflow.passes import gradient
+from tinyflow.passes import describe, gradient, infer
+from tinyflow.types import Device
 from tinyflow.viz import draw
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -123,15 +128,92 @@ def test_long_op_names_are_wrapped_and_long_text_is_shortened():
     assert max(map(len, words)) <= 40
 
 
-def test_a_huge_graph_becomes_a_summary_that_says_what_to_do():
-    x = ops.placeholder(dtype="float32", name="x")
+def _chain(length):
+    x = ops.placeholder(dtype="float32", shape=(2,), name="x")
     y = x
-    for _ in range(3000):
-        y = ops.add(y, x)
-    words = _words(draw(Graph((y,))))
-    assert words[0] == "3,001 nodes are too many for one picture (limit 400)."
-    assert "draw(Graph((value,)))" in words[1]
-    assert "3,000 × add" in words[2]
+    for _ in range(length):
+        y = ops.tanh(y)
+    return Graph((y,))
+
+
+def test_a_huge_graph_becomes_a_few_boxes_that_say_how_to_draw_a_part():
+    graph = _chain(3000)
+    words = _words(draw(graph))
+    assert words[0] == "3,001 nodes are too many for one picture: 12 boxes stand for them."
+    first = re.search(r"nodes=range\((\d+), (\d+)\)", words[1])
+    assert "× tanh" in "".join(words) and len(words) < 100
+    part = _words(draw(graph, nodes=range(*map(int, first.groups()))))
+    assert part.count("tanh") == int(first[2]) - 1  # all of it, and x
+
+
+def test_the_boxes_of_an_overview_hold_every_node_once():
+    words = _words(draw(_chain(999), limit=100))
+    titles = [re.fullmatch(r"%(\d+) to %(\d+)", word) for word in words]
+    spans = sorted((int(m[1]), int(m[2])) for m in titles if m)
+    assert spans[0][0] == 0 and spans[-1][1] == 999
+    assert all(b == a + 1 for (_, a), (b, _) in itertools.pairwise(spans))
+
+
+def test_a_part_shows_what_it_reads_as_elsewhere_and_no_output():
+    words = _words(draw(_chain(9), nodes=range(4, 7)))
+    assert [w for w in words if w.startswith("%")] == ["%3", "%4", "%5", "%6"]
+    assert "elsewhere" in words and "output" not in words
+
+
+@pytest.mark.parametrize("nodes", [range(0), range(5, 99), range(0, 4, 2), range(-2, 2)])
+def test_a_part_that_is_not_there_is_refused(nodes):
+    with pytest.raises(tf.TinyflowError, match="no such nodes.*range"):
+        draw(_chain(3), nodes=nodes)
+
+
+def test_a_fused_group_lists_what_it_computes():
+    graph = _fused(2)
+    words = _words(draw(graph))
+    assert words[words.index("fused") :][2:5] == ["float32[4]", "t0 = mul(x0, 2)", "y0 = exp(t0)"]
+    assert "x0" in words and not any("body=" in word for word in words)
+
+
+def test_a_long_fused_group_is_cut_short():
+    words = _words(draw(_fused(40)))
+    assert "… and 26 more" in words
+
+
+def _fused(steps):
+    inner = ops.placeholder(dtype="float32", shape=(4,), name="x0")
+    y = ops.mul(inner, 2.0)
+    for _ in range(steps - 1):
+        y = ops.exp(y)
+    x = ops.placeholder(dtype="float32", shape=(4,), name="x")
+    return Graph((ops.fused(x, body=Graph((y,))),))
+
+
+def test_what_only_updates_need_is_backward(model):
+    graph, _, w = model
+    step = ops.assign(w, ops.mul(w, 0.5))
+    fills = _fills(draw(Graph((*graph.outputs, ops.group(after=[step.node])))))
+    assert fills["mul"] != fills["tanh"]
+
+
+def test_devices_have_a_colour_each_and_stand_in_the_legend():
+    x = ops.placeholder(dtype="float32", shape=(2,), name="x")
+    a = ops.exp.node([x], {})
+    b = ops.exp.node([Value(a)], {})
+    on = [replace(a, device=Device("gpu", 0)), None]
+    on[1] = replace(b, inputs=(Value(on[0]),), device=Device("gpu", 1))
+    svg = draw(Graph((Value(on[1]),))).svg
+    assert svg.count("#0072b2") == svg.count("#e69f00") == 2  # the bar and the legend
+    assert {"gpu:0", "gpu:1", "on gpu:0", "on gpu:1"} <= set(_words(draw(Graph((Value(on[1]),)))))
+    assert "#0072b2" not in draw(Graph((Value(a),))).svg
+
+
+def test_a_drawing_prints_as_the_text_of_the_graph():
+    graph = infer(_chain(2))
+    assert str(draw(graph)) == text(graph, describe(graph))
+
+
+def test_a_place_that_cannot_be_written_is_an_error(model, tmp_path):
+    with pytest.raises(tf.TinyflowError, match="cannot write.*folder that exists"):
+        draw(model[0]).save(tmp_path / "nowhere" / "graph.svg")
 
 
 def test_notebooks_and_files_get_the_same_picture(model, tmp_path):

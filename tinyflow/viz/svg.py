@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
-from itertools import pairwise
+from itertools import cycle, pairwise
 
 from tinyflow.viz.layout import Point, layered
+from tinyflow.viz.picture import FAINT, INK, MONO, clean, label, rectangle, sheet
 
 __all__ = ["Arrow", "Box", "document"]
 
@@ -18,16 +17,15 @@ _BOXES = {  # kind: fill, border; light enough for black text, told apart by col
     "forward": ("#dcebfd", "#2f6fc4"),
     "backward": ("#fde2d8", "#c4512d"),
     "state": ("#e7defa", "#7048c0"),
+    "elsewhere": ("#ffffff", "#8a919c"),
     "output": ("#3d4756", "#3d4756"),
-    "note": ("#f3f4f6", "#f3f4f6"),
 }
+_DEVICES = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00")
 _ARROWS = {  # kind: colour, dashes; what is drawn first is covered by what comes later
-    "value": ("#5b6675", ""),
+    "value": (FAINT, ""),
     "shape only": ("#9aa3af", ' stroke-dasharray="1.5 3.5" stroke-linecap="round"'),
     "runs after": ("#7048c0", ' stroke-dasharray="6 4"'),
 }
-_SANS = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
-_MONO = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
 _MARGIN, _LEGEND = 24.0, 46.0
 
 
@@ -36,6 +34,8 @@ class Box:
     """One rectangle: ``title`` in bold, ``lines`` below, ``number`` in the corner.
 
     ``ports`` are words at the arrows that come in: the box is wide enough to keep them apart.
+    ``members`` stand in a panel of their own, what a fused group computes; a ``device`` is a bar
+    at the left edge.
     """
 
     kind: str
@@ -44,16 +44,23 @@ class Box:
     number: str = ""
     tooltip: str = ""
     ports: tuple[str, ...] = ()
+    members: tuple[str, ...] = ()
+    device: str = ""
 
     @property
     def size(self) -> tuple[float, float]:
         """Width and height in pixels, enough for the text in common fonts."""
         number = 6.5 * len(self.number) + 12.0 if self.number else 0.0
         widths = [8.5 * len(line) for line in self.title] + [6.7 * len(line) for line in self.lines]
-        height = 10.0 + 16.0 * len(self.title) + 15.0 * len(self.lines)
+        widths += [6.1 * len(line) + 14.0 for line in self.members]
+        height = 10.0 + 16.0 * len(self.title) + 15.0 * len(self.lines) + self._panel
         inside = 20.0 + max(widths[0] + number, *widths, 24.0)
         step = max([6.2 * len(port) + 14.0 for port in self.ports], default=0.0)
         return max(inside, step * len(self.ports)), height
+
+    @property
+    def _panel(self) -> float:
+        return 13.0 * len(self.members) + 14.0 if self.members else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,59 +74,65 @@ class Arrow:
     end: str = ""
 
 
-def document(boxes: Sequence[Box], arrows: Sequence[Arrow]) -> str:
-    """A complete SVG document; the source of an arrow stands before its target in ``boxes``."""
+def document(boxes: Sequence[Box], arrows: Sequence[Arrow], heading: Sequence[str] = ()) -> str:
+    """A complete SVG document; the source of an arrow stands before its target in ``boxes``.
+
+    ``heading`` are lines of text above the picture.
+    """
     arrows = sorted(arrows, key=lambda arrow: list(_ARROWS).index(arrow.kind))
     layout = layered([box.size for box in boxes], [(a.source, a.target) for a in arrows])
-    legend, legend_width = _legend(boxes, arrows, layout.height + _LEGEND - 12)
+    devices = dict(zip(sorted({box.device for box in boxes} - {""}), cycle(_DEVICES)))
+    legend, legend_width = _legend(boxes, arrows, devices, layout.height + _LEGEND - 12)
+    legend_width = max([legend_width, *(7.4 * len(line) for line in heading)])
+    top = 17.0 * len(heading) + 16.0 if heading else 0.0
     shift = max(legend_width - layout.width, 0.0) / 2
     drawn: set[tuple[Point, Point]] = set()
     parts = [_arrow(arrow, route, drawn) for arrow, route in zip(arrows, layout.routes)]
-    parts += [_box(box, *centre) for box, centre in zip(boxes, layout.centres)]
+    parts += [_box(box, devices, *centre) for box, centre in zip(boxes, layout.centres)]
     parts += [_words(arrow, route) for arrow, route in zip(arrows, layout.routes)]
     body = "\n".join(part for part in parts if part)
     width = max(layout.width, legend_width) + 2 * _MARGIN
-    height = layout.height + _LEGEND + 2 * _MARGIN
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
-        f'viewBox="0 0 {width:.1f} {height:.1f}" font-family="{_SANS}" role="img">\n'
-        f'<rect width="100%" height="100%" rx="8" fill="#ffffff"/>\n'
-        f'<g transform="translate({_MARGIN + shift:.1f} {_MARGIN})">\n{body}\n</g>\n'
-        f'<g transform="translate({_MARGIN} {_MARGIN})">{legend}</g>\n</svg>\n'
-    )
+    height = top + layout.height + _LEGEND + 2 * _MARGIN
+    lines = [label(_MARGIN, _MARGIN + 10 + 17 * i, line, 12) for i, line in enumerate(heading)]
+    at = _MARGIN + top
+    drawing = f'<g transform="translate({_MARGIN + shift:.1f} {at})">\n{body}\n</g>'
+    legend = f'<g transform="translate({_MARGIN} {at})">{legend}</g>'
+    return sheet(width, height, [*lines, drawing, legend])
 
 
-def _text(x: float, y: float, words: str, size: int, colour: str, more: str = "") -> str:
-    place = f'x="{x:.1f}" y="{y:.1f}" font-size="{size}" fill="{colour}"'
-    if not words:
-        return ""
-    return f'<text {place} xml:space="preserve"{more}>{_clean(words)}</text>'
-
-
-def _clean(words: str) -> str:
-    """Escaped, and without the characters that XML forbids."""
-    return escape(re.sub("[^\t\n -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\ufffd", words))
-
-
-def _box(box: Box, x: float, y: float) -> str:
+def _box(box: Box, devices: Mapping[str, str], x: float, y: float) -> str:
     width, height = box.size
     fill, border = _BOXES[box.kind]
     left, top = x - width / 2, y - height / 2
     corner = 13 if box.kind in ("leaf", "constant", "output") else 5
-    ink = "#ffffff" if box.kind == "output" else "#1b2430"
-    parts = [f"<title>{_clean(box.tooltip)}</title>"] if box.tooltip else []
-    parts.append(
-        f'<rect x="{left:.1f}" y="{top:.1f}" width="{width:.1f}" height="{height:.1f}" '
-        f'rx="{corner}" fill="{fill}" stroke="{border}" stroke-width="1.3"/>'
-    )
+    ink = "#ffffff" if box.kind == "output" else INK
+    parts = [f"<title>{clean(box.tooltip)}</title>"] if box.tooltip else []
+    dashes = ' stroke-dasharray="4 3"' if box.kind == "elsewhere" else ""
+    look = f'rx="{corner}" fill="{fill}" stroke="{border}" stroke-width="1.3"{dashes}'
+    parts.append(rectangle(left, top, width, height, look))
+    if box.device:
+        bar = f'rx="2" fill="{devices[box.device]}"'
+        parts.append(rectangle(left + 1.5, top + 4, 5, height - 8, bar))
     for i, line in enumerate(box.title):
-        parts.append(_text(left + 10, top + 18 + 16 * i, line, 13, ink, ' font-weight="600"'))
-    style = f' text-anchor="end" font-family="{_MONO}"'
-    parts.append(_text(left + width - 9, top + 17, box.number, 10, border, style))
+        parts.append(label(left + 10, top + 18 + 16 * i, line, 13, ink, ' font-weight="600"'))
+    style = f' text-anchor="end" font-family="{MONO}"'
+    parts.append(label(left + width - 9, top + 17, box.number, 10, border, style))
     for i, line in enumerate(box.lines):
         at = top + 17 + 16 * len(box.title) + 15 * i
-        parts.append(_text(left + 10, at, line, 11, "#3d4756", f' font-family="{_MONO}"'))
-    return f"<g>{''.join(parts)}</g>"
+        parts.append(label(left + 10, at, line, 11, "#3d4756", f' font-family="{MONO}"'))
+    return f"<g>{''.join(parts)}{_panel(box, border, left, top + height)}</g>"
+
+
+def _panel(box: Box, border: str, left: float, bottom: float) -> str:
+    if not box.members:
+        return ""
+    top, width = bottom - 13 * len(box.members) - 14, box.size[0] - 16
+    look = f'rx="3" fill="#ffffff" stroke="{border}" stroke-width="0.7"'
+    parts = [rectangle(left + 8, top, width, bottom - top - 7, look)]
+    for i, line in enumerate(box.members):
+        mono = f' font-family="{MONO}"'
+        parts.append(label(left + 14, top + 13 + 13 * i, line, 10, "#3d4756", mono))
+    return "".join(parts)
 
 
 def _arrow(arrow: Arrow, route: Sequence[Point], drawn: set[tuple[Point, Point]]) -> str:
@@ -141,24 +154,29 @@ def _arrow(arrow: Arrow, route: Sequence[Point], drawn: set[tuple[Point, Point]]
 
 def _words(arrow: Arrow, route: Sequence[Point]) -> str:
     (x, y), (end_x, end_y) = route[0], route[-1]
-    halo = f' stroke="#ffffff" stroke-width="3" paint-order="stroke" font-family="{_MONO}"'
+    halo = f' stroke="#ffffff" stroke-width="3" paint-order="stroke" font-family="{MONO}"'
     labels = ((x + 4, y + 11, arrow.start), (end_x + 6, end_y - 3, arrow.end))
-    return "".join(_text(*label, 10, "#5b6675", halo) for label in labels)
+    return "".join(label(*place, 10, FAINT, halo) for place in labels)
 
 
-def _legend(boxes: Sequence[Box], arrows: Sequence[Arrow], y: float) -> tuple[str, float]:
+def _legend(
+    boxes: Sequence[Box], arrows: Sequence[Arrow], devices: Mapping[str, str], y: float
+) -> tuple[str, float]:
     shown = {box.kind for box in boxes} | {arrow.kind for arrow in arrows}
+    keys = {}
+    for kind, (fill, border) in list(_BOXES.items())[:-1]:
+        keys[kind] = f'width="22" height="12" rx="3" fill="{fill}" stroke="{border}"'
+    keys = {kind: look for kind, look in keys.items() if kind in shown}
+    keys |= {name: f'width="22" height="12" fill="{devices[name]}"' for name in devices}
     parts, x = [], 0.0
-    for kind in [*list(_BOXES)[:-2], *list(_ARROWS)[1:]]:
+    for name, look in keys.items():
+        parts.append(f'<rect x="{x:.0f}" y="{y - 10:.1f}" {look}/>')
+        parts.append(label(x + 28, y, name, 11, FAINT))
+        x += 48 + 6.5 * len(name)
+    for kind, (colour, dashes) in list(_ARROWS.items())[1:]:
         if kind in shown:
-            if kind in _BOXES:
-                fill, border = _BOXES[kind]
-                look = f'height="12" rx="3" fill="{fill}" stroke="{border}"'
-                parts.append(f'<rect x="{x:.0f}" y="{y - 10:.1f}" width="22" {look}/>')
-            else:
-                colour, dashes = _ARROWS[kind]
-                look = f'stroke="{colour}" stroke-width="1.5"{dashes}'
-                parts.append(f'<path d="M{x:.0f} {y - 4:.1f}h22" {look}/>')
-            parts.append(_text(x + 28, y, kind, 11, "#5b6675"))
+            look = f'stroke="{colour}" stroke-width="1.5"{dashes}'
+            parts.append(f'<path d="M{x:.0f} {y - 4:.1f}h22" {look}/>')
+            parts.append(label(x + 28, y, kind, 11, FAINT))
             x += 48 + 6.5 * len(kind)
     return "".join(parts), max(x - 20, 0.0)
