@@ -12,10 +12,18 @@ import tinyflow as tf
 from tinyflow import ops
 from tinyflow.codegen.scalar import supported
 from tinyflow.errors import RunError
-from tinyflow.ir import Graph, Value, text
+from tinyflow.ir import Graph, Node, Value, text
 from tinyflow.passes import infer
 from tinyflow.passes.expand import expand
-from tinyflow.passes.fuse import MOST_INPUTS, MOST_NODES, forward_assigned, fuse, grow_groups
+from tinyflow.passes.fuse import (
+    MOST_INPUTS,
+    MOST_NODES,
+    Group,
+    Level,
+    forward_assigned,
+    fuse,
+    grow_groups,
+)
 
 X = ops.placeholder(dtype="float32", shape=(4, 3), name="x")
 W = ops.variable(dtype="float32", shape=(4, 3), name="w")
@@ -134,6 +142,25 @@ def test_growing_takes_linear_time_in_long_chains() -> None:
     runs = grow_groups(infer(Graph((y,))))
     groups = ["Group"] * -(-3000 // MOST_NODES)
     assert [type(run).__name__ for run in runs] == ["Node", *groups]
+
+
+def test_growing_looks_at_each_of_many_siblings_a_few_times(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked = 0
+    level = Group.level
+
+    def counted(group: Group, node: Node) -> Level | None:
+        nonlocal looked
+        looked += 1
+        return level(group, node)
+
+    monkeypatch.setattr(Group, "level", counted)
+    others = [ops.placeholder(dtype="float32", shape=(4, 3)) for _ in range(1000)]
+    shared = ops.tanh(X)
+    runs = grow_groups(infer(Graph(tuple(ops.mul(shared, other) for other in others))))
+    assert sum(isinstance(run, Group) for run in runs) > 1000 // MOST_NODES
+    assert looked < 10 * 1000
 
 
 def adam_step(config: str) -> tuple[list[np.ndarray], list[float], tf.Session]:

@@ -11,6 +11,7 @@ import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import islice
 
 from tinyflow import ops
 from tinyflow.ir import Graph, Node, Value, rewrite, users
@@ -286,7 +287,8 @@ class _Growth:
         for value in node.inputs:
             if shapes[value] == group.space and value not in touched:
                 touched.add(value)
-                yield from (reader for reader, _ in self.readers[value])
+                left = (reader for reader, _ in self.readers[value] if reader not in self.done)
+                yield from islice(left, MOST_NODES)  # of thousands, each group looks at a few
 
     def _readers(self, node: Node) -> list[Node]:
         return [reader for reader, _ in self.readers.get(Value(node), ())]
