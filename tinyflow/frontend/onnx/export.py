@@ -1,0 +1,229 @@
+"""Export to ONNX: one rule for each op that it can say. Layer: frontend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from tinyflow import ops
+from tinyflow.errors import GraphError
+from tinyflow.frontend.inference import for_inference
+from tinyflow.frontend.onnx.words import ALONG, REDUCTIONS, WORDS
+from tinyflow.frontend.tf.tensor import Tensor
+from tinyflow.ir import Graph, Node, Op, Value
+from tinyflow.passes import DTYPES, KNOWN_SHAPES, SHAPES, infer, specialise
+from tinyflow.runtime.session import Session
+from tinyflow.types import DType
+
+__all__ = ["export"]
+
+OPSET, IR_VERSION = 17, 8  # of ONNX 1.12 (2022): what has read files since then reads these
+
+
+def export(
+    network: Graph | Tensor | Sequence[Tensor],
+    variables: Session | Mapping[str, Any],
+    path: str | Path | None = None,
+) -> onnx.ModelProto:
+    """The network in inference, with the contents of its variables, as a model of ONNX.
+
+    Args:
+        network: a tensor or several, or a graph, such as ``symbol.graph()`` of the mx front end.
+        variables: the session that holds the contents, or arrays by name.
+        path: file to write as well.
+
+    Unknown sizes stay open. Raises GraphError naming an op that ONNX has no word for or a variable
+    without content, RunError for one that the session has not initialised.
+    """
+    if not isinstance(network, Graph):
+        tensors = [network] if isinstance(network, Tensor) else network
+        network = Graph(tuple(tensor.value for tensor in tensors))
+    graph = for_inference(network)
+    contents = {n: _content(n, variables) for n in graph.nodes if n.op is ops.variable}
+    shapes = {Value(node): array.shape for node, array in contents.items()}
+    graph = infer(graph.with_fact(KNOWN_SHAPES, shapes))
+    graph = infer(Graph(specialise(graph).outputs).with_fact(KNOWN_SHAPES, shapes))
+    writer = _Writer(graph, {node.name: array for node, array in contents.items()})
+    model = helper.make_model(
+        writer.graph(),
+        producer_name="tinyflow",
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+    )
+    onnx.checker.check_model(model)
+    if path is not None:
+        onnx.save(model, str(path))
+    return model
+
+
+def _content(node: Node, variables: Session | Mapping[str, Any]) -> np.ndarray[Any, Any]:
+    if isinstance(variables, Session):
+        return variables.variable(node.name or "")
+    if node.name not in variables:
+        got = ", ".join(variables) or "none"
+        raise GraphError("a variable has no content", node=node, got=got, expected=node.name)
+    return np.asarray(variables[node.name or ""], node.attrs["dtype"].numpy)
+
+
+class _Writer:
+    """The nodes and initializers of a model, as far as they are written."""
+
+    def __init__(self, graph: Graph, contents: Mapping[str | None, np.ndarray[Any, Any]]) -> None:
+        self.source, self.contents = graph, contents
+        self.shapes, self.dtypes = graph.fact(SHAPES), graph.fact(DTYPES)
+        self.nodes: list[onnx.NodeProto] = []
+        self.stored: list[onnx.TensorProto] = []
+        self.names: dict[Value, str] = {}
+        self.taken: dict[str, int] = {}
+
+    def graph(self) -> onnx.GraphProto:
+        for node in self.source.nodes:
+            if node.op is ops.placeholder:
+                self.names[Value(node)] = self.unique(node.name or "input")
+            elif node.op in (ops.variable, ops.CONSTANT):
+                kind = (self.dtypes[Value(node)] or DType.float32).numpy
+                array = self.contents.get(node.name, node.attrs.get("value"))
+                self.names[Value(node)] = self.store(np.asarray(array, kind), node.name)
+            elif rule := _RULES.get(node.op):
+                rule(self, node, [self.name(value) for value in node.inputs])
+            else:
+                known = ", ".join(op.name for op in _RULES)
+                raise GraphError("ONNX has no word for this op", node=node, expected=known)
+        fed = [Value(node) for node in self.source.nodes if node.op is ops.placeholder]
+        outputs = []
+        for value in self.source.outputs:  # through an Identity: a leaf is no output of a node
+            name = self.name(value)
+            name = self.emit("Identity", [name], name=f"{name}_output")
+            outputs.append(self.info(name, value))
+        inputs = [self.info(self.names[value], value) for value in fed]
+        return helper.make_graph(self.nodes, "tinyflow", inputs, outputs, self.stored)
+
+    def name(self, value: Value) -> str:
+        """Name of a value that is written; raises GraphError for an output that ONNX lacks."""
+        if value not in self.names:
+            got = f"output {value.index}"
+            raise GraphError(
+                "ONNX has no such output", node=value.node, got=got, expected="output 0"
+            )
+        return self.names[value]
+
+    def unique(self, name: str) -> str:
+        """The name, with a number behind it if it is taken."""
+        count = self.taken[name] = self.taken.get(name, -1) + 1
+        return self.unique(f"{name}_{count}") if count else name
+
+    def info(self, name: str, value: Value) -> onnx.ValueInfoProto:
+        kind = helper.np_dtype_to_tensor_dtype((self.dtypes[value] or DType.float32).numpy)
+        return helper.make_tensor_value_info(name, kind, self.shapes[value])
+
+    def store(self, array: Any, name: str | None = None) -> str:
+        """An initializer, and its name; lists of sizes and axes are int64."""
+        name = self.unique(name or "constant")
+        self.stored.append(numpy_helper.from_array(np.asarray(array), name))
+        return name
+
+    def emit(self, kind: str, inputs: Sequence[str], name: str | None = None, **attrs: Any) -> str:
+        """A node with one output, and the name of that."""
+        name = self.unique(name or kind.lower())
+        self.nodes.append(helper.make_node(kind, inputs, [name], name, **attrs))
+        return name
+
+    def rank(self, value: Value) -> int:
+        """Number of axes; raises GraphError if it is not known."""
+        shape = self.shapes[value]
+        if shape is None:
+            raise GraphError("the rank is not known", node=value.node, fix="Give shapes.")
+        return len(shape)
+
+
+_Rule = Callable[[_Writer, Node, list[str]], None]
+
+
+def _word(kind: str, **fixed: Any) -> _Rule:
+    """An op that ONNX has too; attributes of the op of these names are passed on."""
+
+    def rule(w: _Writer, node: Node, inputs: list[str]) -> None:
+        attrs = {
+            key: value(node.attrs) if callable(value) else value for key, value in fixed.items()
+        }
+        attrs = {key: value for key, value in attrs.items() if value is not None}
+        w.names[Value(node)] = w.emit(kind, inputs, node.name, **attrs)
+
+    return rule
+
+
+def _matmul(w: _Writer, node: Node, inputs: list[str]) -> None:
+    turned = []
+    for name, value, flag in zip(inputs, node.inputs, ("transpose_a", "transpose_b")):
+        *lead, n, k = range(w.rank(value))
+        turned.append(w.emit("Transpose", [name], perm=[*lead, k, n]) if node.attrs[flag] else name)
+    w.names[Value(node)] = w.emit("MatMul", turned, node.name)
+
+
+def _linear(w: _Writer, node: Node, inputs: list[str]) -> None:
+    rows = w.emit("Flatten", inputs[:1], axis=1) if w.rank(node.inputs[0]) > 2 else inputs[0]
+    w.names[Value(node)] = w.emit("Gemm", [rows, *inputs[1:]], node.name, transB=1)
+
+
+def _filled(w: _Writer, node: Node, inputs: list[str]) -> None:
+    fill = float(node.op is ops.ones)
+    array = np.full(node.attrs["shape"], fill, node.attrs["dtype"].numpy)
+    w.names[Value(node)] = w.store(array, node.name)
+
+
+def _reshape(w: _Writer, node: Node, inputs: list[str]) -> None:
+    sizes = w.store(np.array([-1 if d is None else d for d in node.attrs["shape"]], "int64"))
+    w.names[Value(node)] = w.emit("Reshape", [*inputs, sizes], node.name)
+
+
+def _reduction(kind: str) -> _Rule:
+    def rule(w: _Writer, node: Node, inputs: list[str]) -> None:
+        axes, keep = node.attrs["reduction_indices"], int(node.attrs["keepdims"])
+        axes = tuple(range(w.rank(node.inputs[0]))) if axes is None else axes
+        given: dict[str, Any] = {"axes": axes}
+        if kind == "ReduceSum":  # the others follow in opset 18
+            given, inputs = {"noop_with_empty_axes": 1}, [*inputs, w.store(np.array(axes, "int64"))]
+        word = ("Identity", {}) if not axes else (kind, {**given, "keepdims": keep})
+        w.names[Value(node)] = w.emit(word[0], inputs if axes else inputs[:1], node.name, **word[1])
+
+    return rule
+
+
+_WINDOW: dict[str, Any] = {
+    "strides": lambda a: a["strides"],
+    "pads": lambda a: None if a["padding"] is None else [a["padding"][i] for i in (0, 2, 1, 3)],
+    "auto_pad": lambda a: "SAME_UPPER" if a["padding"] is None else None,
+}
+_POOL: dict[str, Any] = {"kernel_shape": lambda a: a["ksize"], **_WINDOW}
+_AXIS: dict[str, Any] = {"axis": lambda a: a["axis"]}
+_EPSILON: dict[str, Any] = {"epsilon": lambda a: a["epsilon"]}
+
+_RULES: Mapping[Op, _Rule] = {
+    **{op: _word(kind) for op, kind in WORDS.items()},
+    **{op: _word(kind, **_AXIS) for op, (kind, _) in ALONG.items()},
+    **{op: _reduction(kind) for op, kind in REDUCTIONS.items()},
+    ops.stop_gradient: _word("Identity"),
+    ops.with_gradient: lambda w, node, inputs: _word("Identity")(w, node, inputs[:1]),
+    ops.cast: _word("Cast", to=lambda a: helper.np_dtype_to_tensor_dtype(a["dtype"].numpy)),
+    ops.matmul: _matmul,
+    ops.batch_matmul: _matmul,
+    ops.linear: _linear,
+    ops.conv2d: _word("Conv", **_WINDOW),
+    ops.max_pool2d: _word("MaxPool", **_POOL),
+    ops.avg_pool2d: _word(
+        "AveragePool", count_include_pad=lambda a: int(a["count_padding"]), **_POOL
+    ),
+    ops.batch_norm: _word("BatchNormalization", **_EPSILON),
+    ops.layer_norm: _word("LayerNormalization", axis=-1, **_EPSILON),
+    ops.argmax: _word("ArgMax", keepdims=0, **_AXIS),
+    ops.flatten_layer: _word("Flatten", axis=1),
+    ops.transpose: _word("Transpose", perm=lambda a: a["perm"]),
+    ops.reshape: _reshape,
+    ops.zeros: _filled,
+    ops.ones: _filled,
+}

@@ -1,0 +1,264 @@
+"""Import from ONNX: one rule for each operator that the engine knows. Layer: frontend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import helper, numpy_helper
+
+from tinyflow import ops
+from tinyflow.errors import GraphError, TinyflowError
+from tinyflow.frontend.onnx.words import ALONG, REDUCTIONS, WORDS
+from tinyflow.frontend.tf.tensor import Tensor, Variable, forward_shape, product_of, wrap
+from tinyflow.ir import Op, Value
+from tinyflow.ops.rules import END
+from tinyflow.types import as_dtype
+
+__all__ = ["load"]
+
+OLDEST = 13  # before, Softmax flattens and axes are attributes
+
+
+def load(model: onnx.ModelProto | str | Path) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Inputs and outputs of a model, or of the file at a path, as tensors by name.
+
+    Stored weights become variables of the current graph: ``tf.initialize_all_variables()`` gives
+    them their contents, and they can be trained on. Batch normalisation and dropout are those of
+    inference. Raises GraphError, naming the node, for a broken file, an opset before 13 and what
+    is not supported.
+    """
+    if not isinstance(model, onnx.ModelProto):
+        model = _read(Path(model))
+    versions = {entry.domain: entry.version for entry in model.opset_import}
+    if versions.get("", 0) < OLDEST:
+        fix = "Convert the model with onnx.version_converter."
+        raise GraphError("the opset is too old", got=versions, expected=f">= {OLDEST}", fix=fix)
+    reader = _Reader({array.name: array for array in model.graph.initializer})
+    inputs = {}
+    for info in model.graph.input:
+        if info.name in reader.stored:
+            continue
+        try:
+            inputs[info.name] = Tensor(reader.placeholder(info))
+        except TinyflowError as error:
+            raise error.at(f"input '{info.name}'") from None
+    for node in model.graph.node:
+        reader.node(node)
+    outputs = {info.name: wrap(reader.value(info.name)) for info in model.graph.output}
+    return inputs, outputs
+
+
+def _read(path: Path) -> onnx.ModelProto:
+    try:
+        model = onnx.load_model_from_string(path.read_bytes())
+        onnx.checker.check_model(model)
+    except (DecodeError, onnx.checker.ValidationError) as error:
+        raise GraphError("not a model of ONNX", node=str(path), got=str(error)[:120]) from None
+    return model
+
+
+class _Reader:
+    """What the names of a model stand for, as far as it is read."""
+
+    def __init__(self, stored: Mapping[str, onnx.TensorProto]) -> None:
+        self.stored = {name: numpy_helper.to_array(proto) for name, proto in stored.items()}
+        self.values: dict[str, Value] = {}
+
+    def placeholder(self, info: onnx.ValueInfoProto) -> Value:
+        kind = info.type.tensor_type
+        sizes = [d.dim_value if d.HasField("dim_value") else None for d in kind.shape.dim]
+        self.values[info.name] = ops.placeholder(
+            dtype=as_dtype(helper.tensor_dtype_to_np_dtype(kind.elem_type)),
+            shape=sizes if kind.HasField("shape") else None,
+            name=info.name,
+        )
+        return self.values[info.name]
+
+    def value(self, name: str) -> Value:
+        """The value of a name; weights become variables when they are first read."""
+        if name not in self.values and name in self.stored:
+            array = self.stored[name]
+            weight = array.ndim > 0 and array.dtype.kind == "f"
+            self.values[name] = Variable(array, name).value if weight else ops.constant(array)
+        if name not in self.values:
+            raise GraphError("no node before gives this", got=name, expected="a sorted model")
+        return self.values[name]
+
+    def node(self, proto: onnx.NodeProto) -> None:
+        """Read one node; raises GraphError naming it."""
+        place = f"{proto.op_type} '{proto.name}'"
+        rule = _RULES.get(proto.op_type) if proto.domain in ("", "ai.onnx") else None
+        if rule is None:
+            known = ", ".join(_RULES)
+            raise GraphError("operator is not supported", node=place, expected=known)
+        try:
+            made = rule(_Site(self, proto))
+        except TinyflowError as error:
+            raise error.at(place) from None
+        for name, value in zip(proto.output, made if isinstance(made, tuple) else (made,)):
+            if isinstance(value, np.ndarray):
+                self.stored[name] = value
+            else:
+                self.values[name] = value
+
+
+class _Site:
+    """One node under reading: its attributes, inputs and output name."""
+
+    def __init__(self, reader: _Reader, proto: onnx.NodeProto) -> None:
+        self.reader, self.names, self.name = reader, list(proto.input), proto.name or None
+        self.attrs: dict[str, Any] = {}
+        for attr in proto.attribute:
+            value = helper.get_attribute_value(attr)
+            self.attrs[attr.name] = value.decode() if isinstance(value, bytes) else value
+
+    def get(self, key: str, usual: Any = None) -> Any:
+        return self.attrs.get(key, usual)
+
+    def only(self, **usual: Any) -> None:
+        """Raise GraphError for an attribute that has another than this value."""
+        for key, value in usual.items():
+            got = self.get(key, value)
+            if got != value and not (isinstance(got, list) and {*got} == {value}):
+                what = f"this value of '{key}' is not supported"
+                raise GraphError(what, got=got, expected=value)
+
+    def has(self, place: int) -> bool:
+        return place < len(self.names) and bool(self.names[place])
+
+    @property
+    def inputs(self) -> list[Value]:
+        return [self.reader.value(name) for name in self.names if name]
+
+    def list(self, place: int, key: str = "", usual: Any = None) -> Any:
+        """Numbers from an attribute or a stored input; computed ones are not supported."""
+        if not self.has(place):
+            return self.get(key, usual)
+        array = self.reader.stored.get(self.names[place])
+        if array is None:
+            got = self.names[place]
+            raise GraphError("computed sizes are not supported", got=got, expected="stored ones")
+        return array.tolist()
+
+
+def _plain(op: Op) -> Callable[[_Site], Any]:
+    return lambda s: op(*s.inputs, name=s.name)
+
+
+def _along(op: Op, usual: int) -> Callable[[_Site], Any]:
+    return lambda s: op(*s.inputs, axis=s.get("axis", usual), name=s.name)
+
+
+def _product(s: _Site) -> Any:
+    x, y = s.inputs
+    return product_of(Tensor(x), Tensor(y))(x, y, name=s.name)
+
+
+def _gemm(s: _Site) -> Any:
+    """alpha * op(a) @ op(b) + beta * c; a fully connected layer where it is one."""
+    alpha, beta = s.get("alpha", 1.0), s.get("beta", 1.0)
+    a, b, *c = s.inputs
+    flags: dict[str, Any] = {
+        "transpose_a": bool(s.get("transA", 0)),
+        "transpose_b": bool(s.get("transB", 0)),
+    }
+    flat = all(len(forward_shape(bias) or ()) == 1 for bias in c)
+    if (alpha, beta, *flags.values()) == (1.0, 1.0, False, True) and flat:
+        return ops.linear(a, b, *c, name=s.name)
+    y = ops.matmul(a, b, name=None if c else s.name, **flags)
+    y = y if alpha == 1.0 else ops.mul(y, alpha)
+    return ops.add(y, c[0] if beta == 1.0 else ops.mul(c[0], beta), name=s.name) if c else y
+
+
+def _window(s: _Site) -> dict[str, Any]:
+    s.only(dilations=1, group=1, ceil_mode=0)
+    same = s.get("auto_pad", "NOTSET")
+    if same not in ("NOTSET", "VALID", "SAME_UPPER"):
+        raise GraphError("this auto_pad is not supported", got=same, expected="SAME_UPPER")
+    pads = s.get("pads", [0, 0, 0, 0])
+    padding = None if same == "SAME_UPPER" else [pads[i] for i in (0, 2, 1, 3)]
+    return {"strides": s.get("strides", [1, 1]), "padding": padding, "name": s.name}
+
+
+def _max_pool(s: _Site) -> Any:
+    return ops.max_pool2d(*s.inputs, ksize=s.get("kernel_shape"), **_window(s))[0]
+
+
+def _avg_pool(s: _Site) -> Any:
+    counts = bool(s.get("count_include_pad", 0))
+    window = _window(s)
+    return ops.avg_pool2d(*s.inputs, ksize=s.get("kernel_shape"), count_padding=counts, **window)
+
+
+def _batch_norm(s: _Site) -> Any:
+    s.only(training_mode=0)
+    attrs = {"training": False, "epsilon": s.get("epsilon", 1e-5)}
+    return ops.batch_norm(*s.inputs, name=s.name, **attrs)
+
+
+def _flatten(s: _Site) -> Any:
+    s.only(axis=1)
+    return ops.flatten_layer(*s.inputs, name=s.name)
+
+
+def _reshape(s: _Site) -> Any:
+    """A size of 0 is that of x."""
+    s.only(allowzero=0)
+    (x, *_), sizes = s.inputs, s.list(1)
+    if sizes == [0, -1]:
+        return ops.flatten_layer(x, name=s.name)
+    known = forward_shape(x) or ()
+    sizes = [(*known, *[None] * 9)[i] if size == 0 else size for i, size in enumerate(sizes)]
+    return ops.reshape(x, shape=sizes, name=s.name)
+
+
+def _slice(s: _Site) -> Any:
+    begin, end = s.list(1), [min(last, END) for last in s.list(2)]
+    cut = {"axes": s.list(3), "strides": s.list(4)}
+    return ops.slice(s.inputs[0], begin=begin, end=end, name=s.name, **cut)
+
+
+def _reduction(op: Op) -> Callable[[_Site], Any]:
+    def rule(s: _Site) -> Any:
+        axes, keep = s.list(1, "axes"), bool(s.get("keepdims", 1))
+        if not axes:
+            axes = () if s.get("noop_with_empty_axes", 0) else None
+        return op(s.inputs[0], reduction_indices=axes, keepdims=keep, name=s.name)
+
+    return rule
+
+
+def _global(op: Op) -> Callable[[_Site], Any]:
+    return lambda s: op(*s.inputs, reduction_indices=(2, 3), keepdims=True, name=s.name)
+
+
+def _cast(s: _Site) -> Any:
+    dtype = as_dtype(helper.tensor_dtype_to_np_dtype(s.get("to")))
+    return ops.cast(*s.inputs, dtype=dtype, name=s.name)
+
+
+_RULES: Mapping[str, Callable[[_Site], Any]] = {
+    **{kind: _plain(op) for op, kind in WORDS.items()},
+    **{kind: _along(op, usual) for op, (kind, usual) in ALONG.items()},
+    **{kind: _reduction(op) for op, kind in REDUCTIONS.items()},
+    "Dropout": lambda s: ops.identity(s.inputs[0], name=s.name),
+    "Constant": lambda s: numpy_helper.to_array(s.get("value")),
+    "Cast": _cast,
+    "MatMul": _product,
+    "Gemm": _gemm,
+    "Conv": lambda s: ops.conv2d(*s.inputs, **_window(s)),
+    "MaxPool": _max_pool,
+    "AveragePool": _avg_pool,
+    "GlobalMaxPool": _global(ops.reduce_max),
+    "GlobalAveragePool": _global(ops.reduce_mean),
+    "BatchNormalization": _batch_norm,
+    "Flatten": _flatten,
+    "Reshape": _reshape,
+    "Transpose": lambda s: ops.transpose(*s.inputs, perm=s.get("perm"), name=s.name),
+    "Slice": _slice,
+}
