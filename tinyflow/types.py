@@ -170,13 +170,15 @@ class Device:
 
     @staticmethod
     def parse(text: str) -> Device:
-        """Read "cpu", "gpu", "gpu:1" or "numpy"; raises RunError with the known kinds."""
+        """Read "cpu", "cpu:1", "gpu", "gpu:1" or "numpy"; raises RunError with the known kinds."""
         kind, _, index = text.partition(":")
         if kind not in ("cpu", "gpu", "numpy") or (index and not index.isdecimal()):
             raise RunError(
-                "unknown device", got=repr(text), expected="'cpu', 'gpu', 'gpu:N' or 'numpy'"
+                "unknown device",
+                got=repr(text),
+                expected="'cpu', 'gpu', 'gpu:N' or 'numpy'",
             )
         return Device(kind, int(index or 0))
 
     def __str__(self) -> str:
-        return f"{self.kind}:{self.index}" if self.kind == "gpu" else self.kind
+        return f"{self.kind}:{self.index}" if self.kind == "gpu" or self.index else self.kind

@@ -505,6 +505,7 @@ def _state() -> list[Case]:
 
     return [
         Case("identity", ops.identity, (normal(2, 3),)),
+        Case("copy_to", lambda x: ops.copy_to(x, device="cpu:1"), (normal(2, 3),)),
         Case("with_gradient", product, (normal(2, 3), normal(2, 3))),
     ]
 

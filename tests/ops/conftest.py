@@ -166,6 +166,10 @@ def _gemm(d: Draw) -> tuple[list[np.ndarray], dict]:
     return [d.array((n, m)), x, y], {**factors, **attrs}
 
 
+def _copy_to(d: Draw) -> tuple[list[np.ndarray], dict]:
+    return [d.array(d.draw(SHAPES))], {"device": d.draw(st.sampled_from(["cpu:1", "gpu:0"]))}
+
+
 def _linear(d: Draw) -> tuple[list[np.ndarray], dict]:
     n, m, rest = d.size(), d.size(), d.draw(WITH_AXES)
     arrays = [d.array((n, *rest)), d.array((m, int(np.prod(rest)))), d.array((m,))]
@@ -301,6 +305,7 @@ _MADE: dict[str, Callable[[Draw], tuple[list[np.ndarray], dict]]] = {
     "matmul": _matmul,
     "gemm": _gemm,
     "linear": _linear,
+    "copy_to": _copy_to,
     "reshape": _reshape,
     "with_gradient": _with_gradient,
     "reshape_like": _reshape_like,

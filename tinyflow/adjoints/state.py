@@ -33,6 +33,7 @@ RULES: Mapping[Op, AdjointRule] = {
     ops.assign: NoGradient("an assignment changes state; differentiate the value it assigns"),
     ops.group: NoGradient("a group has no value"),
     ops.identity: identity_adjoint,
+    ops.copy_to: identity_adjoint,  # ``place`` copies dy to where it is needed
     ops.fused: NoGradient("groups are made after gradients; differentiate what is in the body"),
     ops.with_gradient: with_gradient_adjoint,
     ops.stop_gradient: NoGradient("it stops gradients on purpose"),

@@ -351,6 +351,7 @@ NUMPY = _NumpyTable(
     {
         ops.assign: plain(_assign),
         ops.identity: plain(np.array),
+        ops.copy_to: plain(lambda x, device: np.array(x)),
         ops.stop_gradient: plain(np.array),
         ops.with_gradient: plain(lambda y, *xs, backward: np.array(y)),
         ops.normal: plain(draw_normal),

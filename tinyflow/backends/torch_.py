@@ -444,6 +444,7 @@ TORCH = _TorchTable(
     {
         ops.assign: kernel(_assign),
         ops.identity: kernel(_copy, _COPY),
+        ops.copy_to: kernel(lambda x, device, out=None: _copy(x, out=out), _COPY),
         ops.stop_gradient: kernel(_copy, _COPY),
         ops.with_gradient: kernel(lambda y, *xs, backward, out=None: _copy(y, out=out), _COPY),
         ops.normal: _drawn(draw_normal),

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 from tinyflow.errors import GraphError
-from tinyflow.ir.node import STANDS_FOR, Node, Value
+from tinyflow.ir.node import PLACED_ON, STANDS_FOR, Node, Value
 
 __all__ = ["Fact", "Graph", "rewrite", "topological_order", "users"]
 
@@ -130,7 +130,7 @@ def rewrite(
     ``rule(node, new_inputs)`` returns the values that replace the node's outputs, or None to keep
     the node on its new inputs. Control dependencies pass to the new node; where there is none, the
     old one stays. Leaves keep their identity unless the rule replaces them, and reads
-    of a kept variable keep their version. What a rule makes has the user's line of the node.
+    of a kept variable keep their version. What a rule makes has the node's line and device.
     """
     new: dict[Value, Value] = {}
     moved: dict[Node, Node] = {}
@@ -143,11 +143,12 @@ def rewrite(
     for node in graph.nodes:
         inputs = tuple(follow(value) for value in node.inputs)
         after = tuple(moved[n] for n in node.after)
-        line = STANDS_FOR.set(node.source)
+        line, device = STANDS_FOR.set(node.source), PLACED_ON.set(node.device)
         try:
             replaced = rule(node, inputs)
         finally:
             STANDS_FOR.reset(line)
+            PLACED_ON.reset(device)
         if replaced is None or (after and replaced[0].node in standing):
             replaced = node.with_inputs(inputs, after).outputs
         elif after:  # what stands in for a node waits for the same nodes

@@ -97,6 +97,8 @@ def _same_versions(a: tuple[Value, ...], b: tuple[Value, ...]) -> bool:
 
 # The line of the user that a rewrite stands in for: what it makes belongs there.
 STANDS_FOR: ContextVar[str | None] = ContextVar("tinyflow_stands_for", default=None)
+# The device of nodes that are made now: that of a block of the front end, or of the rewritten node.
+PLACED_ON: ContextVar[Device | None] = ContextVar("tinyflow_placed_on", default=None)
 
 
 def user_line() -> str | None:

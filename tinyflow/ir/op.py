@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from tinyflow.errors import GraphError, TinyflowError
-from tinyflow.ir.node import Node, Value, user_line
+from tinyflow.ir.node import PLACED_ON, Node, Value, user_line
 from tinyflow.types import DType, Shape, as_dtype, as_shape
 
 __all__ = [
@@ -165,7 +165,10 @@ class Op:
         after: Sequence[Node] = (),
         source: str | None = None,
     ) -> Node:
-        """Make the node itself, checking arity and attributes (see ``__call__``)."""
+        """Make the node itself, checking arity and attributes (see ``__call__``).
+
+        Its device is that of the block of the front end in which it is made, None outside.
+        """
         source = source or user_line()
         place = Node(self, name=name, source=source)
         try:
@@ -173,7 +176,7 @@ class Op:
             checked = self.check_attrs(attrs)
         except GraphError as error:
             raise error.at(place) from None
-        return Node(self, tuple(inputs), checked, name, tuple(after), None, source)
+        return Node(self, tuple(inputs), checked, name, tuple(after), PLACED_ON.get(), source)
 
     def output_count(self, attrs: Mapping[str, Any]) -> int:
         """Number of outputs under these attributes."""

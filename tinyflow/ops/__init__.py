@@ -5,6 +5,7 @@ Star imports are for once meant (F403): the files below export op rows and nothi
 
 from tinyflow.ops import (
     array,
+    collective,
     conv,
     elementwise,
     layout,
@@ -21,6 +22,7 @@ from tinyflow.ops import (
 from tinyflow.ops import fused as fused_
 from tinyflow.ops.array import *  # noqa: F403
 from tinyflow.ops.catalog import Catalog, catalog
+from tinyflow.ops.collective import *  # noqa: F403
 from tinyflow.ops.conv import *  # noqa: F403
 from tinyflow.ops.elementwise import *  # noqa: F403
 from tinyflow.ops.fused import *  # noqa: F403
@@ -38,7 +40,7 @@ from tinyflow.ops.transformer import *  # noqa: F403
 
 OPS = catalog(
     *(state, random, elementwise, select, reduction, linalg, layout, array),
-    *(nn, transformer, conv, pool, norm, fused_),
+    *(nn, transformer, conv, pool, norm, fused_, collective),
 )
 
 __all__ = ["OPS", "Catalog", "catalog", "kernel_dtypes"]
@@ -56,3 +58,4 @@ __all__ += select.__all__
 __all__ += array.__all__
 __all__ += transformer.__all__
 __all__ += fused_.__all__
+__all__ += collective.__all__

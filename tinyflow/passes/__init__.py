@@ -8,6 +8,7 @@ from tinyflow.passes.memory import PLAN, MemoryPlan, memory
 from tinyflow.passes.order import SCHEDULE, order
 from tinyflow.passes.peephole import peephole
 from tinyflow.passes.pin import pin
+from tinyflow.passes.place import PLACEMENT, place
 from tinyflow.passes.recompute import checkpoint, recompute
 from tinyflow.passes.simplify import simplify
 from tinyflow.passes.specialise import specialise
@@ -15,8 +16,8 @@ from tinyflow.passes.standard import OPTIONS, STANDARD, with_options
 from tinyflow.passes.storage import STORAGE, storage
 
 __all__ = [
-    "DTYPES", "KNOWN_DTYPES", "KNOWN_SHAPES", "OPTIONS", "PLAN", "SCHEDULE", "SHAPES", "STANDARD",
-    "STORAGE", "STRIDES", "MemoryPlan", "Pass", "Pipeline", "Step", "accumulate", "checkpoint",
-    "describe", "gradient", "infer", "layout", "memory", "order", "peephole", "pin", "recompute",
-    "simplify", "specialise", "storage", "with_options",
+    "DTYPES", "KNOWN_DTYPES", "KNOWN_SHAPES", "OPTIONS", "PLACEMENT", "PLAN", "SCHEDULE", "SHAPES",
+    "STANDARD", "STORAGE", "STRIDES", "MemoryPlan", "Pass", "Pipeline", "Step", "accumulate",
+    "checkpoint", "describe", "gradient", "infer", "layout", "memory", "order", "peephole", "pin",
+    "place", "recompute", "simplify", "specialise", "storage", "with_options",
 ]  # fmt: skip

@@ -15,6 +15,7 @@ from tinyflow.passes.memory import PLAN, memory
 from tinyflow.passes.order import SCHEDULE, order
 from tinyflow.passes.peephole import peephole
 from tinyflow.passes.pin import pin
+from tinyflow.passes.place import PLACEMENT, place
 from tinyflow.passes.recompute import checkpoint, recompute
 from tinyflow.passes.simplify import simplify
 from tinyflow.passes.specialise import specialise
@@ -25,6 +26,7 @@ __all__ = ["OPTIONS", "STANDARD", "with_options"]
 # Leaves are never cloned, so what is known of them stays true.
 _LEAVES: frozenset[Fact[Any]] = frozenset({KNOWN_SHAPES, KNOWN_DTYPES})
 _TYPES: frozenset[Fact[Any]] = frozenset({SHAPES, DTYPES})
+_PLACED: frozenset[Fact[Any]] = frozenset({PLACEMENT})
 _STRIDES: frozenset[Fact[Any]] = frozenset({STRIDES})
 _ORDERED: frozenset[Fact[Any]] = frozenset({SCHEDULE})
 _STORED: frozenset[Fact[Any]] = frozenset({STORAGE})
@@ -37,6 +39,7 @@ STANDARD = Pipeline(
         Pass("peephole", peephole, requires=_TYPES, provides=_TYPES, preserves=_LEAVES),
         Pass("specialise", specialise, requires=_TYPES, preserves=_LEAVES),
         Pass("simplify", simplify, requires=_TYPES, provides=_TYPES, preserves=_LEAVES),
+        Pass("place", place, provides=_PLACED, preserves=_LEAVES),
         Pass("layout", layout, requires=_TYPES, provides=_STRIDES, preserves=_LEAVES),
         Pass("order", order, requires=_TYPES, provides=_ORDERED, preserves=_LEAVES),
         Pass("storage", storage, requires=_TYPES | _ORDERED, provides=_STORED),

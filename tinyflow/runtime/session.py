@@ -41,6 +41,7 @@ __all__ = ["Session"]
 Array = np.ndarray[Any, Any]
 _Kinds = tuple[tuple[tuple[int, ...], np.dtype[Any]], ...]
 _Key = tuple[tuple[Value, ...], tuple[Value, ...], _Kinds]  # fetches, fed values, kinds of feeds
+_SAME = {("cpu", "cpu"), ("cpu", "numpy")}  # kinds of (node, session)
 _PROGRAMS = 32  # least recently used programs are dropped
 _DTYPES: dict[np.dtype[Any], DType] = {d.numpy: d for d in DType if d is not DType.bfloat16}
 
@@ -189,6 +190,7 @@ class Session:
     ) -> tuple[Graph, tuple[Value, ...]]:
         """The graph of these fetches, fed inner values cut off, with the facts known of leaves."""
         graph, feeds = _cut(Graph(fetches), feeds, arrays)
+        _check_devices(graph, self.device)
         shapes = {value: tuple(array.shape) for value, array in zip(feeds, arrays)}
         dtypes = {value: _DTYPES[array.dtype] for value, array in zip(feeds, arrays)}
         for node in graph.nodes:
@@ -378,6 +380,20 @@ def _read_config(config: str) -> tuple[Device, frozenset[str]]:
             fix="Use tf.Session('cpu').",
         )
     return device, frozenset(options)
+
+
+def _check_devices(graph: Graph, mine: Device) -> None:
+    """All devices of a kind "cpu" are this processor; a GPU is one of its own."""
+    for node in graph.nodes:
+        device = node.device
+        if device is not None and device != mine and (device.kind, mine.kind) not in _SAME:
+            raise RunError(
+                "placed on a device that this session does not run on",
+                node=node,
+                got=device,
+                expected=mine,
+                fix=f"Use tf.Session('{device}'), or another tf.device.",
+            )
 
 
 def _checked_feeds(fed: Sequence[Value], given: Sequence[Any]) -> list[Array]:

@@ -13,9 +13,19 @@ from tinyflow.errors import GraphError
 from tinyflow.frontend.tf.initializers import glorot_uniform_initializer
 from tinyflow.frontend.tf.scope import current_scope
 from tinyflow.frontend.tf.tensor import Tensor, Variable
-from tinyflow.types import DType, Shape, as_dtype, as_shape, is_static, show_shape, unify_shape
+from tinyflow.ir.node import PLACED_ON
+from tinyflow.types import (
+    Device,
+    DType,
+    Shape,
+    as_dtype,
+    as_shape,
+    is_static,
+    show_shape,
+    unify_shape,
+)
 
-__all__ = ["control_dependencies", "get_variable", "name_scope", "variable_scope"]
+__all__ = ["control_dependencies", "device", "get_variable", "name_scope", "variable_scope"]
 
 
 @contextmanager
@@ -64,6 +74,21 @@ def control_dependencies(inputs: Sequence[Tensor] | None) -> Iterator[None]:
     waits = () if inputs is None else tuple(dict.fromkeys((*scope.waits, *nodes)))
     with scope.changed(waits=waits):
         yield
+
+
+@contextmanager
+def device(name: str | None) -> Iterator[None]:
+    """Put what is made inside on a device: "cpu:1", or as TensorFlow says it, "/gpu:0".
+
+    None: where the pass ``place`` finds it best, as outside of all blocks. The inner block wins.
+    Raises RunError for a device of unknown kind; one that is missing is the session's to refuse.
+    """
+    plain = None if name is None else name.lower().removeprefix("/").removeprefix("device:")
+    token = PLACED_ON.set(None if plain is None else Device.parse(plain))
+    try:
+        yield
+    finally:
+        PLACED_ON.reset(token)
 
 
 def get_variable(
