@@ -22,6 +22,7 @@ from tinyflow.backends.numpy_ import NUMPY
 from tinyflow.backends.table import WITHOUT_KERNEL
 from tinyflow.backends.torch_ import TORCH
 from tinyflow.errors import GraphError, TinyflowError
+from tinyflow.frontend.mx import load_json
 from tinyflow.ir import Op, from_json
 from tinyflow.ops import OPS
 from tinyflow.viz import draw
@@ -60,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
     picture = commands.add_parser("viz", help="draw a graph as SVG")
     picture.add_argument(
-        "model", type=Path, help="graph in JSON, as written by tinyflow.ir.to_json"
+        "model", type=Path, help="graph in JSON, as written by tinyflow.ir.to_json or MXNet"
     )
     picture.add_argument("-o", "--output", type=Path, help="file to write (default: MODEL.svg)")
     most = f"most nodes to draw one by one (default: {LIMIT})"
@@ -70,7 +71,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _draw(options: argparse.Namespace) -> Iterator[str]:
-    graph = from_json(options.model.read_text(encoding="utf-8"), OPS)
+    source = options.model.read_text(encoding="utf-8")
+    mxnet = '"mxnet_version"' in source
+    graph = load_json(source).graph() if mxnet else from_json(source, OPS)
     output = options.output or options.model.with_suffix(".svg")
     draw(graph, limit=options.limit).save(output)
     yield f"{output}: {len(graph.nodes)} nodes, {len(graph.outputs)} outputs"

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import tinyflow.frontend.mx as mx
+from tinyflow.cli import main
 from tinyflow.errors import GraphError
 from tinyflow.ir import text
 
@@ -145,3 +146,14 @@ def node(op: str, inputs: Any = ((0, 0, 0),), **attrs: str) -> dict[str, Any]:
 def test_a_broken_file_is_refused(source: str, message: str) -> None:
     with pytest.raises(GraphError, match=message):
         mx.load_json(source)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(GraphError, match="none.json: cannot read the file.*No such file"):
+        mx.load(tmp_path / "none.json")
+
+
+def test_the_command_line_draws_a_symbol_file(tmp_path: Path) -> None:
+    target = tmp_path / "net.svg"
+    assert main(["viz", str(DATA / "mxnet-1.5-lenet-symbol.json"), "-o", str(target)]) == 0
+    assert "conv1" in target.read_text() and "softmax" in target.read_text()

@@ -250,6 +250,9 @@ CONSTANT = numpy_helper.from_array(np.array([0, 2, -1]), "c")
         (model_of([node("MatMul", "x w")], {"w": W}, (2, 4)), (2, 4)),
         (model_of([node("Constant", "", "c", value=CONSTANT), node("Reshape", "x c")],
                   shape=(2, 3, 4)), (2, 3, 4)),
+        (model_of([node("Constant", "", "c", value_ints=[-1, 6]), node("Reshape", "x c")]),
+         (2, 3, 4)),
+        (model_of([node("Constant", "", "c", value_float=0.5), node("Mul", "x c")]), (2, 3, 4)),
         (model_of([node("Reshape", "x s")], {"s": [0, -1]}), (2, 3, 4)),
         (model_of([node("Flatten")]), (2, 3, 4)),
         (model_of([node("Slice", "x b e a")],
@@ -289,6 +292,9 @@ def test_models_of_other_programs_compute_the_same(model: onnx.ModelProto, shape
          "Conv 'Conv_1': this value of 'group'.*got 2; expected 1"),
         (model_of([node("MaxPool", kernel_shape=[2, 2], dilations=[2, 2])]), "'dilations'"),
         (model_of([node("MaxPool", kernel_shape=[2, 2], auto_pad="SAME_LOWER")]), "SAME_LOWER"),
+        (model_of([node("MaxPool", kernel_shape=[2], pads=[1, 1])]), "only images.*pads"),
+        (model_of([node("Div", "x n")], {"n": 2}, kind=TensorProto.INT64),
+         "Div 'Div_1': division of integers.*got int64"),
         (model_of([node("Reshape", "x x")]), "Reshape 'Reshape_1'.*computed sizes"),
         (model_of([node("Flatten", axis=2)]), "Flatten 'Flatten_1'.*'axis'"),
         (model_of([node("Relu", "z")]), "Relu 'Relu_1': no node before gives this; got z"),
@@ -306,6 +312,11 @@ def test_a_broken_file_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "broken.onnx").write_bytes(content)
     with pytest.raises(GraphError, match=r"broken.onnx: not a model of ONNX"):
         load(tmp_path / "broken.onnx")
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(GraphError, match=r"none.onnx: not a model of ONNX.*No such file"):
+        load(tmp_path / "none.onnx")
 
 
 def test_what_onnx_cannot_say_is_refused() -> None:

@@ -209,5 +209,9 @@ def load_json(source: str) -> Symbol:
 
 
 def load(path: str | Path) -> Symbol:
-    """Read ``model-symbol.json``; raises GraphError if it is not one."""
-    return load_json(Path(path).read_text(encoding="utf-8"))
+    """Read ``model-symbol.json``; raises GraphError if there is no such file."""
+    try:
+        source = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise GraphError("cannot read the file", node=str(path), got=str(error)) from None
+    return load_json(source)

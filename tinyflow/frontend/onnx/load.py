@@ -57,7 +57,7 @@ def _read(path: Path) -> onnx.ModelProto:
     try:
         model = onnx.load_model_from_string(path.read_bytes())
         onnx.checker.check_model(model)
-    except (DecodeError, onnx.checker.ValidationError) as error:
+    except (OSError, DecodeError, onnx.checker.ValidationError) as error:
         raise GraphError("not a model of ONNX", node=str(path), got=str(error)[:120]) from None
     return model
 
@@ -117,28 +117,23 @@ class _Site:
             value = helper.get_attribute_value(attr)
             self.attrs[attr.name] = value.decode() if isinstance(value, bytes) else value
 
-    def get(self, key: str, usual: Any = None) -> Any:
-        return self.attrs.get(key, usual)
-
-    def only(self, **usual: Any) -> None:
-        """Raise GraphError for an attribute that has another than this value."""
+    def only(self, **usual: Any) -> _Site:
+        """This node; raises GraphError for an attribute that has another than this value."""
         for key, value in usual.items():
-            got = self.get(key, value)
+            got = self.attrs.get(key, value)
             if got != value and not (isinstance(got, list) and {*got} == {value}):
                 what = f"this value of '{key}' is not supported"
                 raise GraphError(what, got=got, expected=value)
-
-    def has(self, place: int) -> bool:
-        return place < len(self.names) and bool(self.names[place])
+        return self
 
     @property
     def inputs(self) -> list[Value]:
         return [self.reader.value(name) for name in self.names if name]
 
-    def list(self, place: int, key: str = "", usual: Any = None) -> Any:
-        """Numbers from an attribute or a stored input; computed ones are not supported."""
-        if not self.has(place):
-            return self.get(key, usual)
+    def list(self, place: int, key: str = "") -> Any:
+        """Numbers from a stored input or else an attribute; computed ones are not supported."""
+        if place >= len(self.names) or not self.names[place]:
+            return self.attrs.get(key)
         array = self.reader.stored.get(self.names[place])
         if array is None:
             got = self.names[place]
@@ -151,21 +146,37 @@ def _plain(op: Op) -> Callable[[_Site], Any]:
 
 
 def _along(op: Op, usual: int) -> Callable[[_Site], Any]:
-    return lambda s: op(*s.inputs, axis=s.get("axis", usual), name=s.name)
+    return lambda s: op(*s.inputs, axis=s.attrs.get("axis", usual), name=s.name)
+
+
+def _constant(s: _Site) -> Any:
+    """From a tensor, or numbers: ``value_float``, ``value_ints``, ..."""
+    ((key, value),) = s.attrs.items()
+    if key == "value":
+        return numpy_helper.to_array(value)
+    return np.asarray(value, "float32" if "float" in key else "int64")
+
+
+def _div(s: _Site) -> Any:
+    """Of two integers, ONNX gives an integer, the engine does not."""
+    kinds = {str(dtype) for x in s.inputs if (dtype := Tensor(x).dtype) and not dtype.is_floating}
+    if kinds:
+        got = ", ".join(kinds)
+        raise GraphError("division of integers is not supported", got=got, expected="floats")
+    return ops.div(*s.inputs, name=s.name)
 
 
 def _product(s: _Site) -> Any:
-    x, y = s.inputs
-    return product_of(Tensor(x), Tensor(y))(x, y, name=s.name)
+    return product_of(*map(Tensor, s.inputs))(*s.inputs, name=s.name)
 
 
 def _gemm(s: _Site) -> Any:
     """alpha * op(a) @ op(b) + beta * c; a fully connected layer where it is one."""
-    alpha, beta = s.get("alpha", 1.0), s.get("beta", 1.0)
+    alpha, beta = s.attrs.get("alpha", 1.0), s.attrs.get("beta", 1.0)
     a, b, *c = s.inputs
     flags: dict[str, Any] = {
-        "transpose_a": bool(s.get("transA", 0)),
-        "transpose_b": bool(s.get("transB", 0)),
+        "transpose_a": bool(s.attrs.get("transA", 0)),
+        "transpose_b": bool(s.attrs.get("transB", 0)),
     }
     flat = all(len(forward_shape(bias) or ()) == 1 for bias in c)
     if (alpha, beta, *flags.values()) == (1.0, 1.0, False, True) and flat:
@@ -177,33 +188,20 @@ def _gemm(s: _Site) -> Any:
 
 def _window(s: _Site) -> dict[str, Any]:
     s.only(dilations=1, group=1, ceil_mode=0)
-    same = s.get("auto_pad", "NOTSET")
+    same = s.attrs.get("auto_pad", "NOTSET")
     if same not in ("NOTSET", "VALID", "SAME_UPPER"):
         raise GraphError("this auto_pad is not supported", got=same, expected="SAME_UPPER")
-    pads = s.get("pads", [0, 0, 0, 0])
+    pads = s.attrs.get("pads", [0, 0, 0, 0])
+    if len(pads) != 4:
+        raise GraphError("only images are supported", got=f"pads {pads}", expected="four")
     padding = None if same == "SAME_UPPER" else [pads[i] for i in (0, 2, 1, 3)]
-    return {"strides": s.get("strides", [1, 1]), "padding": padding, "name": s.name}
-
-
-def _max_pool(s: _Site) -> Any:
-    return ops.max_pool2d(*s.inputs, ksize=s.get("kernel_shape"), **_window(s))[0]
+    return {"strides": s.attrs.get("strides", [1, 1]), "padding": padding, "name": s.name}
 
 
 def _avg_pool(s: _Site) -> Any:
-    counts = bool(s.get("count_include_pad", 0))
+    counts = bool(s.attrs.get("count_include_pad", 0))
     window = _window(s)
-    return ops.avg_pool2d(*s.inputs, ksize=s.get("kernel_shape"), count_padding=counts, **window)
-
-
-def _batch_norm(s: _Site) -> Any:
-    s.only(training_mode=0)
-    attrs = {"training": False, "epsilon": s.get("epsilon", 1e-5)}
-    return ops.batch_norm(*s.inputs, name=s.name, **attrs)
-
-
-def _flatten(s: _Site) -> Any:
-    s.only(axis=1)
-    return ops.flatten_layer(*s.inputs, name=s.name)
+    return ops.avg_pool2d(*s.inputs, ksize=s.attrs["kernel_shape"], count_padding=counts, **window)
 
 
 def _reshape(s: _Site) -> Any:
@@ -225,40 +223,43 @@ def _slice(s: _Site) -> Any:
 
 def _reduction(op: Op) -> Callable[[_Site], Any]:
     def rule(s: _Site) -> Any:
-        axes, keep = s.list(1, "axes"), bool(s.get("keepdims", 1))
+        axes, keep = s.list(1, "axes"), bool(s.attrs.get("keepdims", 1))
         if not axes:
-            axes = () if s.get("noop_with_empty_axes", 0) else None
+            axes = () if s.attrs.get("noop_with_empty_axes", 0) else None
         return op(s.inputs[0], reduction_indices=axes, keepdims=keep, name=s.name)
 
     return rule
 
 
-def _global(op: Op) -> Callable[[_Site], Any]:
-    return lambda s: op(*s.inputs, reduction_indices=(2, 3), keepdims=True, name=s.name)
-
-
 def _cast(s: _Site) -> Any:
-    dtype = as_dtype(helper.tensor_dtype_to_np_dtype(s.get("to")))
+    dtype = as_dtype(helper.tensor_dtype_to_np_dtype(s.attrs["to"]))
     return ops.cast(*s.inputs, dtype=dtype, name=s.name)
 
 
+def _batch_norm(s: _Site) -> Any:
+    epsilon = s.only(training_mode=0).attrs.get("epsilon", 1e-5)
+    return ops.batch_norm(*s.inputs, training=False, epsilon=epsilon, name=s.name)
+
+
+_IMAGE: Mapping[str, Any] = {"reduction_indices": (2, 3), "keepdims": True}
 _RULES: Mapping[str, Callable[[_Site], Any]] = {
     **{kind: _plain(op) for op, kind in WORDS.items()},
     **{kind: _along(op, usual) for op, (kind, usual) in ALONG.items()},
     **{kind: _reduction(op) for op, kind in REDUCTIONS.items()},
     "Dropout": lambda s: ops.identity(s.inputs[0], name=s.name),
-    "Constant": lambda s: numpy_helper.to_array(s.get("value")),
+    "Constant": _constant,
+    "Div": _div,
     "Cast": _cast,
     "MatMul": _product,
     "Gemm": _gemm,
     "Conv": lambda s: ops.conv2d(*s.inputs, **_window(s)),
-    "MaxPool": _max_pool,
+    "MaxPool": lambda s: ops.max_pool2d(*s.inputs, ksize=s.attrs["kernel_shape"], **_window(s))[0],
     "AveragePool": _avg_pool,
-    "GlobalMaxPool": _global(ops.reduce_max),
-    "GlobalAveragePool": _global(ops.reduce_mean),
+    "GlobalMaxPool": lambda s: ops.reduce_max(*s.inputs, name=s.name, **_IMAGE),
+    "GlobalAveragePool": lambda s: ops.reduce_mean(*s.inputs, name=s.name, **_IMAGE),
     "BatchNormalization": _batch_norm,
-    "Flatten": _flatten,
+    "Flatten": lambda s: ops.flatten_layer(*s.only(axis=1).inputs, name=s.name),
     "Reshape": _reshape,
-    "Transpose": lambda s: ops.transpose(*s.inputs, perm=s.get("perm"), name=s.name),
+    "Transpose": lambda s: ops.transpose(*s.inputs, perm=s.attrs.get("perm"), name=s.name),
     "Slice": _slice,
 }
