@@ -142,7 +142,9 @@ def run(
     table = Table(title="Step, one thread: ratio to PyTorch eager (lower is better)")
     headings = ("workload", "limit", "aim", *columns, "eager ms", "our build s", "load")
     for heading in headings:
-        table.add_column(heading, justify="left" if heading == "workload" else "right")
+        table.add_column(
+            heading, justify="left" if heading == "workload" else "right", no_wrap=True
+        )
     rows: list[Row] = []
     notes: list[str] = []
     screen = console()

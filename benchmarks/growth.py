@@ -146,7 +146,7 @@ def rows_of(title: str, found: Sequence[dict[str, float]], sizes: Sequence[int])
 def _table(title: str, rows: Sequence[Row], sizes: Sequence[int]) -> Table:
     table = Table(title=f"Growth of a training step: {title} (seconds; bytes in the last row)")
     for heading in ("step", *(f"N = {count:,}" for count in sizes), "exponent", ""):
-        table.add_column(heading, justify="left" if heading == "step" else "right")
+        table.add_column(heading, justify="left" if heading == "step" else "right", no_wrap=True)
     for row in rows:
         values = [_small(value) for value in row.more["values"]]
         mark = "[bold red]worse than N log N[/]" if row.misses else ""

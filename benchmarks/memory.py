@@ -54,7 +54,9 @@ def run(keys: Sequence[str] = tuple(WORKLOADS)) -> list[Row]:
     table = Table(title="Bytes of intermediates in a training step (lower is better)")
     headings = ("workload", "session", "MB planned", "over bound", "limit", "eager MB")
     for heading in (*headings, "over eager", "limit", "aim", "with kernels' MB"):
-        table.add_column(heading, justify="left" if heading in headings[:2] else "right")
+        table.add_column(
+            heading, justify="left" if heading in headings[:2] else "right", no_wrap=True
+        )
     rows: list[Row] = []
     eager: dict[str, int] = {}
     screen = console()

@@ -73,7 +73,7 @@ def over(rows: Iterable[Row]) -> list[str]:
 def console() -> Console:
     """Where tables go: wide enough for them if it is no terminal."""
     made = Console()
-    return made if made.is_terminal else Console(width=140)
+    return made if made.is_terminal else Console(width=160)
 
 
 def machine() -> dict[str, Any]:
