@@ -130,6 +130,15 @@ def test_tf_and_mx_print_the_same_lenet() -> None:
     assert text(lenet().graph()) == expected
 
 
+def test_a_network_of_two_thousand_layers_is_described() -> None:
+    net = mx.Variable("data")
+    for _ in range(2000):
+        net = mx.FullyConnected(net, num_hidden=3, no_bias=True)
+    assert len(net.list_arguments()) == 2001
+    assert net.infer_shape(data=(2, 3))[1] == [(2, 3)]
+    assert mx.load_json(net.tojson()).list_arguments() == net.list_arguments()
+
+
 def test_lowered_graphs_are_well_formed() -> None:
     for training in (False, True):
         verify(mx.SoftmaxOutput(mx.Dropout(lenet()), name="softmax").graph(training))

@@ -60,15 +60,14 @@ class Symbol:
     Numbers and symbols combine by + - * / and **; ``net[0]``, ``net["fc1_output"]`` pick a result.
     """
 
-    __slots__ = ("_graph",)
+    __slots__ = ("values",)
 
     def __init__(self, *values: Value) -> None:
-        self._graph = Graph(values)
+        self.values = values  # results of operators of the dialect
 
     @property
-    def values(self) -> tuple[Value, ...]:
-        """The results, in MXNet's operators."""
-        return self._graph.outputs
+    def _graph(self) -> Graph:
+        return Graph(self.values)  # in time linear in its size, so not while it grows
 
     def list_arguments(self) -> list[str]:
         """Names of data and parameters, in the order in which the network reads them."""
