@@ -242,7 +242,8 @@ def _sparse(d: Draw) -> tuple[list[np.ndarray], dict]:
 
 def _labels(d: Draw) -> tuple[list[np.ndarray], dict]:
     (_, labels), _ = _sparse(d)
-    return [labels], {"classes": int(labels.max(initial=0)) + 1}
+    hits = np.array(len(labels), "float32")
+    return [d.array((2, 3)), hits, labels], {"classes": int(labels.max(initial=0)) + 1}
 
 
 def _sparse_grad(d: Draw) -> tuple[list[np.ndarray], dict]:

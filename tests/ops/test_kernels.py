@@ -202,7 +202,7 @@ ORACLES: dict[str, Callable[..., Any]] = {
     "log_softmax_grad": rowwise(lambda dy, y: dy @ (np.eye(len(y)) - np.exp(y))),
     "mean_sparse_softmax_cross_entropy_with_logits": sparse_loss,
     "sparse_softmax_cross_entropy_grad": sparse_grad,
-    "checked_labels": lambda labels, classes: np.rint(labels),
+    "checked_labels": lambda x, hits, labels, classes: x,
     "softmax_cross_entropy_with_logits": dense_loss,
     "mean_softmax_cross_entropy_with_logits": lambda x, t: mean(dense_loss(x, t).ravel().tolist()),
 }  # fmt: skip

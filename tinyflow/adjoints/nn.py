@@ -113,7 +113,7 @@ def _dense(node: Node, each: Value) -> Adjoints:
 
 
 RULES: Mapping[Op, AdjointRule | NoGradient] = {
-    ops.checked_labels: NoGradient("class numbers are integers"),
+    ops.checked_labels: NoGradient("it is made when gradients stand in the graph already"),
     ops.softmax: softmax_adjoint,
     ops.log_softmax: log_softmax_adjoint,
     ops.softmax_grad: softmax_grad_adjoint,

@@ -253,6 +253,12 @@ def _checked(labels: Array, classes: int) -> Array:
     return labels.astype(np.int64)
 
 
+def _checked_labels(x: Array, hits: Array, labels: Array, classes: int) -> Array:
+    if hits != len(labels):
+        _checked(labels, classes)
+    return x
+
+
 def _sparse_loss(logits: Array, labels: Array, normalised: bool = False) -> Array:
     index = _checked(labels, logits.shape[1])
     log_p = logits if normalised else _log_softmax(logits, 1)
@@ -400,7 +406,7 @@ NUMPY = _NumpyTable(
         ops.log_softmax: plain(_log_softmax),
         ops.softmax_grad: plain(_softmax_grad),
         ops.log_softmax_grad: plain(_log_softmax_grad),
-        ops.checked_labels: plain(_checked),
+        ops.checked_labels: plain(_checked_labels),
         ops.mean_sparse_softmax_cross_entropy_with_logits: plain(_sparse_loss),
         ops.sparse_softmax_cross_entropy_grad: plain(_sparse_grad),
         ops.softmax_cross_entropy_with_logits: plain(_dense_loss),

@@ -361,13 +361,10 @@ def _refuse(labels: Tensor, classes: int) -> None:
         raise error
 
 
-def _checked_labels(labels: Tensor, classes: int) -> Tensor:
-    index = _checked(labels, classes)
-    if index.numel():
-        least, most = torch.aminmax(index)
-        if least.item() < 0 or most.item() >= classes:
-            _refuse(labels, classes)
-    return index
+def _checked_labels(x: Tensor, hits: Tensor, labels: Tensor, classes: int) -> Tensor:
+    if hits.item() != len(labels):
+        _refuse(labels, classes)
+    return x
 
 
 def _sparse_loss(
@@ -498,7 +495,7 @@ TORCH = _TorchTable(
             _log_softmax_grad, "log_softmax_backward({0}, {1}, {@axis}, {1}.dtype, out={out})"
         ),
         ops.checked_labels: kernel(
-            _checked_labels, "checked_labels({0}, {@classes})", writes_out=False
+            _checked_labels, "checked_labels({0}, {1}, {2}, {@classes})", writes_out=False
         ),
         ops.mean_sparse_softmax_cross_entropy_with_logits: kernel(
             _sparse_loss, "sparse_loss({0}, {1}, {@normalised}, {out})"

@@ -114,10 +114,17 @@ def _one_hot(site: Site, labels: Value, shape: Shape) -> Value:
     """1 where the column is the label, else 0: (n,) -> (n, c)."""
     assert shape is not None
     rows, classes = shape
-    checked = checked_labels(labels, classes=classes)
     columns = constant(np.arange(classes or 0))
-    hit = equal(reshape(checked, shape=(rows, 1)), columns)
+    hit = equal(reshape(labels, shape=(rows, 1)), columns)
     result: Value = cast(hit, dtype=site.dtype)
+    return result
+
+
+def _checked(x: Value, one_hot: Value, labels: Value, shape: Shape) -> Value:
+    """x, once every row of ``one_hot`` has its one."""
+    rows = reduce_sum(one_hot, reduction_indices=(-1,), keepdims=False)
+    hits = reduce_sum(rows, reduction_indices=None, keepdims=False)
+    result: Value = checked_labels(x, hits, labels, classes=(shape or (0,))[-1])
     return result
 
 
@@ -127,10 +134,11 @@ def _log_p(site: Site, logits: Value) -> Value:
 
 def _sparse_loss(site: Site) -> Value:
     logits, labels = site.inputs
-    picked = mul(_one_hot(site, labels, site.shapes[0]), _log_p(site, logits))
+    one_hot = _one_hot(site, labels, site.shapes[0])
+    picked = mul(one_hot, _log_p(site, logits))
     rows = reduce_sum(picked, reduction_indices=(-1,), keepdims=False)
-    result: Value = reduce_mean(neg(rows), reduction_indices=None, keepdims=False)
-    return result
+    loss = reduce_mean(neg(rows), reduction_indices=None, keepdims=False)
+    return _checked(loss, one_hot, labels, site.shapes[0])
 
 
 def _sparse_grad(site: Site) -> Value:
@@ -138,9 +146,9 @@ def _sparse_grad(site: Site) -> Value:
     dy, logits, labels = site.inputs
     p = exp(_log_p(site, logits))
     rows = (site.shapes[1] or (1,))[0] or 1
-    slope = sub(p, _one_hot(site, labels, site.shapes[1]))
-    result: Value = mul(slope, div(dy, float(rows)))
-    return result
+    one_hot = _one_hot(site, labels, site.shapes[1])
+    slope = mul(sub(p, one_hot), div(dy, float(rows)))
+    return _checked(slope, one_hot, labels, site.shapes[1])
 
 
 FORMULAS: Mapping[Op, Callable[[Site], Value | tuple[Value, ...]]] = {

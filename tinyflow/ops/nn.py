@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from tinyflow.errors import DTypeError, ShapeError
 from tinyflow.ir.op import Attribute, DTypes, Op, Shapes
-from tinyflow.ops.rules import ANY, FLOATING, Attrs, Family, axis_shape, same_shape, with_rank
+from tinyflow.ops.rules import ANY, FLOATING, Attrs, Family, axis_shape, with_rank
 from tinyflow.types import DType, show_shape, unify_dim, unify_shape
 
 __all__ = [
@@ -122,16 +122,32 @@ sparse_softmax_cross_entropy_grad = Op(
 )
 
 
+class _CheckedDType(Family):
+    """x keeps its dtype; the others may have any."""
+
+    __slots__ = ()
+
+    def __call__(self, attrs: Attrs, ins: DTypes, outs: DTypes) -> tuple[DTypes, DTypes]:
+        x = ins[0] or outs[0]
+        return (x, *ins[1:]), (x,)
+
+
+def _checked_shape(attrs: Attrs, ins: Shapes, outs: Shapes) -> tuple[Shapes, Shapes]:
+    """The result is x; hits is a scalar, labels (n,)."""
+    x = unify_shape(ins[0], outs[0])
+    return (x, unify_shape((), ins[1]), with_rank(ins[2], 1, "labels")), (x,)
+
+
 checked_labels = Op(
     "checked_labels",
-    inputs=("labels",),
+    inputs=("x", "hits", "labels"),
     attributes={"classes": Attribute("int", doc="labels must be smaller than this")},
-    shape=same_shape,
-    dtype=_LabelledDType(ANY.computes, decides=(), converts=(), result=DType.int64),
+    shape=_checked_shape,
+    dtype=_CheckedDType(ANY.computes, decides=(), converts=()),
     aliases=((0, 0),),
     can_fail=True,
-    doc="""The labels (n,) as int64, once all are known to be integers from 0 to ``classes`` - 1:
-    what a sparse loss checks, for a loss that is written as elementwise ops.""",
+    doc="""x itself, if each of the n labels (n,) met its class: ``hits`` () is n. What a sparse
+    loss checks, for one that is written as elementwise ops.""",
 )
 
 

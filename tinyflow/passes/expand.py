@@ -17,7 +17,7 @@ def expand(graph: Graph) -> Graph:
     """Expand softmax, its relatives and losses along the last axis of static floating arrays.
 
     Labels of a sparse loss are compared with 0, 1, ... in each column; ``checked_labels`` refuses
-    wrong ones first, as the kernel of the loss does.
+    wrong ones, as the kernel of the loss does, before anything is written.
     """
     shapes, dtypes = graph.fact(SHAPES), graph.fact(DTYPES)
 

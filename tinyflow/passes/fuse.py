@@ -23,11 +23,16 @@ from tinyflow.types import DType, elements, is_static
 __all__ = ["Group", "Level", "forward_assigned", "fuse", "group_body", "grow_groups"]
 
 MOST_INPUTS = 24  # more would spill registers
+_FEW = 6  # how far back to look for what a group may take in
 MOST_NODES = 64  # compilers take more than linear time
 _REDUCTIONS = (ops.reduce_sum, ops.reduce_mean, ops.reduce_max)
 _MOVES = (ops.reshape, ops.broadcast_to)
 _COSTLY = (ops.exp, ops.tanh, ops.sigmoid, ops.erf, ops.gelu, ops.gelu_grad)
 _READ = {DType.bool, DType.int32, DType.int64}  # what comparisons and casts read besides
+
+
+def _may_fuse(node: Node) -> bool:
+    return bool(node.op.expr) or node.op in _REDUCTIONS or node.op in _MOVES
 
 
 class Level(Enum):
@@ -116,7 +121,10 @@ class Group:
             return None
         kinds = {dtypes[value] for value in node.inputs}
         read = _READ if node.op is ops.cast or dtypes[y] is DType.bool else {DType.bool}
-        fits = kinds <= {self.dtype} | read and dtypes[y] in (self.dtype, DType.bool)
+        made = {self.dtype, DType.bool}
+        if node.op in _MOVES:
+            read, made = _READ, made | _READ
+        fits = kinds <= {self.dtype} | read and dtypes[y] in made
         return found if fits else None
 
     def _result_level(self, node: Node) -> Level | None:
@@ -126,6 +134,8 @@ class Group:
         if shape == self.space:
             moved = node.op is ops.reshape and levels != [Level.FULL]
             return None if None in levels or moved else Level.FULL
+        if node.op is ops.reshape and self._is_row(node):
+            return Level.ROW
         rows = {self.space[:-1], (*self.space[:-1], 1)}
         inside = [self.levels.get(value) for value in node.inputs]
         if shape not in rows or Level.ROW not in inside or len(self.space) < 2:
@@ -135,6 +145,12 @@ class Group:
             for value, level in zip(node.inputs, inside)
         )
         return Level.ROW if plain and Level.FULL not in inside else None
+
+    def _is_row(self, node: Node) -> bool:
+        """True for a number per row from outside, laid beside the columns: (n,) -> (n, 1)."""
+        shapes, x = self.graph.fact(SHAPES), node.inputs[0]
+        row = self.space[:-1]
+        return bool(row) and shapes[x] == row and shapes[Value(node)] == (*row, 1)
 
     def _final_level(self, node: Node) -> Level | None:
         """What is computed elementwise from a result, and from as many other numbers."""
@@ -281,7 +297,8 @@ class _Growth:
     def _neighbours(self, node: Node, group: Group, touched: set[Value]) -> Iterator[Node]:
         """What makes the other inputs of readers of ``node``, the readers, and its siblings."""
         near = self._readers(node)
-        yield from (value.node for reader in near for value in reader.inputs)
+        for reader in filter(_may_fuse, near):
+            yield from self._makers(reader)
         yield from near
         shapes = self.graph.fact(SHAPES)
         for value in node.inputs:
@@ -289,6 +306,17 @@ class _Growth:
                 touched.add(value)
                 left = (reader for reader, _ in self.readers[value] if reader not in self.done)
                 yield from islice(left, MOST_NODES)  # of thousands, each group looks at a few
+
+    def _makers(self, node: Node) -> list[Node]:
+        """The last few nodes that ``node`` waits for and that could join, in order."""
+        found: list[Node] = []
+        stack = [value.node for value in node.inputs]
+        while stack and len(found) < _FEW:
+            maker = stack.pop()
+            if maker not in self.done and _may_fuse(maker):
+                found.append(maker)
+                stack += [value.node for value in maker.inputs]
+        return found[::-1]
 
     def _readers(self, node: Node) -> list[Node]:
         return [reader for reader, _ in self.readers.get(Value(node), ())]
@@ -302,11 +330,11 @@ class _Growth:
 
     def _ready(self, node: Node) -> None:
         place = self.place[node]
-        if _seed(self.graph, node, self._readers(node)) is None:
+        if _seed(self.graph, node, self._readers(node)) is None and node.op not in _MOVES:
             heapq.heappush(self.plain, place)
             return
         large = elements(self.graph.fact(SHAPES)[Value(node)]) > 1
-        early = large and all(value.node.is_leaf for value in node.inputs)
+        early = large and node.op not in _MOVES and all(value.node.is_leaf for value in node.inputs)
         heapq.heappush(self.seeds, (early, self.wanted[node], place))
 
     def _wanted(self) -> dict[Node, int]:

@@ -162,6 +162,10 @@ class _Emitter:
     def _view(self, at: int, step: Instruction, kernel: Kernel) -> None:
         index = step.outputs[0]
         sources = [self.static.get(i) for i in step.inputs]
+        if step.op.can_fail and sources[0] is not None:  # it looks at contents, and returns input 0
+            self._line(at, self._call(step, kernel, None))
+            self._bind(index, self.name[step.inputs[0]], sources[0])
+            return
         if all(source is not None for source in sources):
             view = kernel.run(*sources, **step.attrs)
             if self.kernels.shares_storage(view, sources[0]):
