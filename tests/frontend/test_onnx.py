@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import torch
 from onnx import TensorProto, helper, numpy_helper
 
 import tinyflow as tf
@@ -197,6 +198,12 @@ IMAGE = RNG.normal(size=(2, 3, 7, 6)).astype("float32")
         lambda x: x @ tf.transpose(x, [0, 1, 3, 2]),
         lambda x: apply(ops.batch_matmul, x, x, transpose_a=True),
         lambda x: tf.stop_gradient(x) + 1,
+        lambda x: x[:, 1:, ::-2] * x[:, 0:1, -1:],
+        lambda x: x[:, 1, 2:100, -3:-1],
+        lambda x: tf.expand_dims(x, 2) * tf.ones([3, 7, 7, 6]),
+        lambda x: tf.squeeze(tf.expand_dims(tf.expand_dims(x, 0), -1)),
+        lambda x: tf.squeeze(tf.expand_dims(x, -1), [-1]),
+        lambda x: apply(ops.broadcast_to, x, shape=(4, 2, 3, 7, 6)),
     ],
 )
 def test_other_ops_have_the_same_meaning(make: Any) -> None:
@@ -255,6 +262,9 @@ CONSTANT = numpy_helper.from_array(np.array([0, 2, -1]), "c")
         (model_of([node("Constant", "", "c", value_float=0.5), node("Mul", "x c")]), (2, 3, 4)),
         (model_of([node("Reshape", "x s")], {"s": [0, -1]}), (2, 3, 4)),
         (model_of([node("Flatten")]), (2, 3, 4)),
+        (model_of([node("Unsqueeze", "x a")], {"a": [1, -1]}), (2, 3, 4)),
+        (model_of([node("Unsqueeze", "x a")], {"a": [-1, -2]}), (2, 3, 4)),
+        (model_of([node("Unsqueeze", "x a", "z"), node("Squeeze", "z a")], {"a": [0]}), (2, 3, 4)),
         (model_of([node("Slice", "x b e a")],
                   {"b": [1, -3], "e": [2**63 - 1, -1], "a": [1, 2]}), (2, 3, 4)),
         (model_of([node("Slice", "x b e a s")],
@@ -279,6 +289,30 @@ def test_models_of_other_programs_compute_the_same(model: onnx.ModelProto, shape
     x = RNG.normal(size=shape).astype("float32")
     for found, expected in zip(imported(model, {"x": x}), runtime(model, {"x": x}), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+class Mixed(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        a = x.permute(0, 2, 1) @ x
+        b = torch.cat([a, a * 2 - 1], 1).mean(1, keepdim=True)
+        return torch.log_softmax(b.squeeze(1)[:, 1:5:2].unsqueeze(0), -1).flatten(1)
+
+
+LENET = torch.nn.Sequential(
+    *(torch.nn.Conv2d(1, 4, 3, padding=1), torch.nn.BatchNorm2d(4), torch.nn.ReLU()),
+    *(torch.nn.MaxPool2d(2), torch.nn.Conv2d(4, 6, 3, stride=2), torch.nn.AvgPool2d(2)),
+    *(torch.nn.Flatten(), torch.nn.Dropout(), torch.nn.Linear(54, 10), torch.nn.Softmax(1)),
+).eval()
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("net", "shape"), [(LENET, (2, 1, 28, 28)), (Mixed(), (2, 4, 6))])
+def test_what_pytorch_exports_computes_the_same(net: Any, shape: Any, tmp_path: Path) -> None:
+    x, path = torch.randn(*shape), str(tmp_path / "net.onnx")
+    torch.onnx.export(net, (x,), path, dynamo=False, opset_version=17, input_names=["x"])
+    for config in ("cpu", "numpy", "cpu fusion"):
+        (found,) = imported(path, {"x": x.numpy()}, config)
+        np.testing.assert_allclose(found, net(x).detach().numpy(), rtol=1e-4, atol=1e-6)
 
 
 # bad input --------------------------------------------------------------------------------------

@@ -29,8 +29,10 @@ _counts: ContextVar[Counter[str]] = ContextVar("tinyflow_mx_names")
 def NameManager() -> Iterator[None]:
     """``with mx.NameManager():`` numbers nodes without a name from 0: ``fullyconnected0``, ..."""
     token = _counts.set(Counter())
-    yield
-    _counts.reset(token)
+    try:
+        yield
+    finally:
+        _counts.reset(token)
 
 
 def _name(hint: str) -> str:

@@ -144,13 +144,11 @@ class _Writer:
 _Rule = Callable[[_Writer, Node, list[str]], None]
 
 
-def _word(kind: str, **fixed: Any) -> _Rule:
-    """An op that ONNX has too; attributes of the op of these names are passed on."""
+def _word(kind: str, **given: Callable[[Any], Any]) -> _Rule:
+    """An op that ONNX has too; ``given`` makes its attributes from those here, None: not given."""
 
     def rule(w: _Writer, node: Node, inputs: list[str]) -> None:
-        attrs = {
-            key: value(node.attrs) if callable(value) else value for key, value in fixed.items()
-        }
+        attrs = {key: make(node.attrs) for key, make in given.items()}
         attrs = {key: value for key, value in attrs.items() if value is not None}
         w.names[Value(node)] = w.emit(kind, inputs, node.name, **attrs)
 
@@ -176,9 +174,23 @@ def _filled(w: _Writer, node: Node, inputs: list[str]) -> None:
     w.names[Value(node)] = w.store(array, node.name)
 
 
-def _reshape(w: _Writer, node: Node, inputs: list[str]) -> None:
-    sizes = w.store(np.array([-1 if d is None else d for d in node.attrs["shape"]], "int64"))
-    w.names[Value(node)] = w.emit("Reshape", [*inputs, sizes], node.name)
+def _listed(kind: str, numbers: Callable[[Node], Any]) -> _Rule:
+    """An op with numbers that are an input in ONNX; none, if they are None."""
+
+    def rule(w: _Writer, node: Node, inputs: list[str]) -> None:
+        given = numbers(node)
+        more = [] if given is None else [w.store(np.array(given, "int64"))]
+        w.names[Value(node)] = w.emit(kind, [*inputs, *more], node.name)
+
+    return rule
+
+
+def _slice(w: _Writer, node: Node, inputs: list[str]) -> None:
+    a, count = node.attrs, len(node.attrs["begin"])
+    axes = range(count) if a["axes"] is None else a["axes"]
+    lists = (a["begin"], a["end"], axes, a["strides"] or [1] * count)
+    stored = [w.store(np.array(numbers, "int64")) for numbers in lists]
+    w.names[Value(node)] = w.emit("Slice", [*inputs, *stored], node.name)
 
 
 def _reduction(kind: str) -> _Rule:
@@ -219,11 +231,15 @@ _RULES: Mapping[Op, _Rule] = {
         "AveragePool", count_include_pad=lambda a: int(a["count_padding"]), **_POOL
     ),
     ops.batch_norm: _word("BatchNormalization", **_EPSILON),
-    ops.layer_norm: _word("LayerNormalization", axis=-1, **_EPSILON),
-    ops.argmax: _word("ArgMax", keepdims=0, **_AXIS),
-    ops.flatten_layer: _word("Flatten", axis=1),
+    ops.layer_norm: _word("LayerNormalization", axis=lambda a: -1, **_EPSILON),
+    ops.argmax: _word("ArgMax", keepdims=lambda a: 0, **_AXIS),
+    ops.flatten_layer: _word("Flatten", axis=lambda a: 1),
     ops.transpose: _word("Transpose", perm=lambda a: a["perm"]),
-    ops.reshape: _reshape,
+    ops.reshape: _listed("Reshape", lambda n: [-1 if d is None else d for d in n.attrs["shape"]]),
+    ops.broadcast_to: _listed("Expand", lambda n: n.attrs["shape"]),
+    ops.expand_dims: _listed("Unsqueeze", lambda n: [n.attrs["axis"]]),
+    ops.squeeze: _listed("Squeeze", lambda n: n.attrs["axes"]),
+    ops.slice: _slice,
     ops.zeros: _filled,
     ops.ones: _filled,
 }

@@ -215,6 +215,13 @@ def _reshape(s: _Site) -> Any:
     return ops.reshape(x, shape=sizes, name=s.name)
 
 
+def _unsqueeze(s: _Site) -> Any:
+    x, axes = s.inputs[0], s.list(1)
+    for axis in sorted(axes, key=lambda a: (a < 0, abs(a))):  # 0, 1, ..., then -1, -2, ...
+        x = ops.expand_dims(x, axis=axis)
+    return x
+
+
 def _slice(s: _Site) -> Any:
     begin, end = s.list(1), [min(last, END) for last in s.list(2)]
     cut = {"axes": s.list(3), "strides": s.list(4)}
@@ -262,4 +269,7 @@ _RULES: Mapping[str, Callable[[_Site], Any]] = {
     "Reshape": _reshape,
     "Transpose": lambda s: ops.transpose(*s.inputs, perm=s.attrs.get("perm"), name=s.name),
     "Slice": _slice,
+    "Expand": lambda s: ops.broadcast_to(s.inputs[0], shape=s.list(1), name=s.name),
+    "Squeeze": lambda s: ops.squeeze(s.inputs[0], axes=s.list(1), name=s.name),
+    "Unsqueeze": _unsqueeze,
 }
