@@ -101,6 +101,18 @@ def test_a_file_is_written_as_mxnet_writes_it(tmp_path: Path) -> None:
     assert mx.load(tmp_path / "model-symbol.json").list_arguments() == ["data", "fc_weight"]
 
 
+def test_attributes_are_read_as_the_languages_of_mxnet_wrote_them() -> None:
+    attrs = {"kernel": "(3L, 3L)", "num_filter": "8L", "no_bias": "1", "layout": "None"}
+    row = node("Convolution", [[0, 0, 0], [1, 0, 0]], **attrs, stride="[2,2]", pad="None")
+    weight = {"op": "null", "name": "w", "inputs": []}
+    net = mx.load_json(file(weight, row, heads=[[2, 0, 0]]))
+    assert net.list_arguments() == ["data", "w"]
+    assert net.infer_shape(data=(1, 3, 9, 9))[:2] == (
+        [(1, 3, 9, 9), (8, 3, 3, 3)],
+        [(1, 8, 4, 4)],
+    )
+
+
 def file(*rows: Any, heads: Any = ((1, 0, 0),)) -> str:
     data = {"op": "null", "name": "data", "inputs": []}
     return json.dumps({"nodes": [data, *rows], "heads": heads})

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Mapping
 from typing import Any
 
 from tinyflow.errors import GraphError
@@ -59,6 +58,7 @@ def read(source: str) -> Graph:
                 inputs.append([len(rows), 0, 0])
                 rows.append({"op": "null", "name": f"{row['name']}_{slot}", "inputs": []})
             attrs = {**row.get("param", {}), **row.get("attr", {}), **row.get("attrs", {})}
+            attrs = {k: text for k, text in attrs.items() if text != "None"}  # the default
             texts = {k: _text(op, k, v) for k, v in attrs.items() if not _is_hint(op, k)}
             if op is NULL and "__shape__" in attrs:
                 sizes = ast.literal_eval(attrs["__shape__"])
@@ -95,8 +95,11 @@ def _is_hint(op: Op, key: str) -> bool:
 def _text(op: Op, key: str, text: str) -> str:
     """An attribute as ``tinyflow.ir`` writes it; one that the operator lacks it will refuse."""
     kind = op.attributes[key].kind if key in op.attributes else ""
-    if kind == "ints" and text != "None":
+    if kind in ("int", "ints"):
+        text = text.replace("L", "")  # from Python 2
+    if kind == "ints":
         numbers = ast.literal_eval(text)
         return json.dumps([numbers] if isinstance(numbers, int) else list(numbers))
-    decoded: Mapping[str, str] = {"str": json.dumps(text), "bool": text.lower()}
+    bools = {"0": "false", "1": "true"}
+    decoded = {"str": json.dumps(text), "bool": bools.get(text, text.lower())}
     return decoded.get(kind, text)
