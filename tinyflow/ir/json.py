@@ -73,11 +73,8 @@ def from_json(source: str, ops: Mapping[str, Op]) -> Graph:
         if not isinstance(rows, list) or not isinstance(heads, list):
             raise TypeError("nodes and heads must be lists")
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise GraphError(
-            "not a graph in JSON",
-            got=f"{type(error).__name__}: {error}",
-            expected="nodes and heads",
-        ) from None
+        got = f"{type(error).__name__}: {error}"
+        raise GraphError("not a graph in JSON", got=got, expected="nodes and heads") from None
     nodes: list[Node] = []
     for index, row in enumerate(rows):
         try:
@@ -118,9 +115,8 @@ def _node_from_json(row: Mapping[str, Any], nodes: Sequence[Node], ops: Mapping[
 
 def _value(entry: Sequence[int], nodes: Sequence[Node], where: str) -> Value:
     if not isinstance(entry, list) or len(entry) not in (2, 3):
-        raise GraphError(
-            f"corrupt entry in {where}", got=repr(entry)[:80], expected="[node, index]"
-        )
+        what = f"corrupt entry in {where}"
+        raise GraphError(what, got=repr(entry)[:80], expected="[node, index]")
     node = _at(nodes, entry[0], where)
     index, version = entry[1], entry[2] if len(entry) == 3 else 0
     known = node.op.output_count(node.attrs)
@@ -131,9 +127,10 @@ def _value(entry: Sequence[int], nodes: Sequence[Node], where: str) -> Value:
 
 def _at(nodes: Sequence[Node], index: object, where: str) -> Node:
     if type(index) is not int or not 0 <= index < len(nodes):
-        raise GraphError(
+        what, expected = (
             f"{where} refers to node {index!r}",
-            expected=f"an earlier node, 0 to {len(nodes) - 1}",
-            fix="Nodes must be listed in topological order; a forward reference is a cycle.",
+            f"an earlier node, 0 to {len(nodes) - 1}",
         )
+        fix = "Nodes must be listed in topological order; a forward reference is a cycle."
+        raise GraphError(what, expected=expected, fix=fix)
     return nodes[index]

@@ -101,11 +101,8 @@ def decode_attr(attribute: Attribute, source: str, ops: Mapping[str, Op]) -> Any
             source = source.replace("?", "null")
         return attribute.check(json.loads(source))
     except (ValueError, TypeError, IndexError) as error:
-        raise GraphError(
-            "cannot read an attribute",
-            got=source[:80],
-            expected=f"a value of kind {attribute.kind}",
-        ) from error
+        expected = f"a value of kind {attribute.kind}"
+        raise GraphError("cannot read an attribute", got=source[:80], expected=expected) from error
 
 
 _LINE = re.compile(
@@ -132,12 +129,8 @@ def parse(source: str, ops: Mapping[str, Op]) -> Graph:
             else:
                 _parse_node(line, nodes, ops)
         except GraphError as error:
-            raise GraphError(
-                f"line {number}: {error.what}",
-                got=error.got,
-                expected=error.expected,
-                fix=error.fix,
-            ) from None
+            what, got, expected = f"line {number}: {error.what}", error.got, error.expected
+            raise GraphError(what, got=got, expected=expected, fix=error.fix) from None
     if outputs is None:
         raise GraphError("the text has no 'return' line")
     return Graph(outputs)
