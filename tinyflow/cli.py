@@ -2,7 +2,7 @@
 
 tinyflow inspect ops              every op with its inputs and first sentence
 tinyflow inspect op exp           the row of exp, its rules, adjoint and kernels, where each is
-tinyflow viz model.json -o g.svg  draw a graph saved as JSON
+tinyflow viz model.json -o g.svg  draw a graph saved as JSON; --memory, --launches: what it becomes
 """
 
 from __future__ import annotations
@@ -22,11 +22,9 @@ from tinyflow.backends.numpy_ import NUMPY
 from tinyflow.backends.table import WITHOUT_KERNEL
 from tinyflow.backends.torch_ import TORCH
 from tinyflow.errors import GraphError, TinyflowError
-from tinyflow.frontend.mx import load_json
-from tinyflow.ir import Op, from_json
+from tinyflow.ir import Op
 from tinyflow.ops import OPS
-from tinyflow.viz import draw
-from tinyflow.viz.graph import LIMIT
+from tinyflow.viz.command import add_arguments
 
 __all__ = ["main"]
 
@@ -59,24 +57,8 @@ def _parser() -> argparse.ArgumentParser:
         extra = "import a package first that adds ops (may be given several times)"
         command.add_argument("--import", dest="packages", action="append", default=[], help=extra)
         command.set_defaults(run=run)
-    picture = commands.add_parser("viz", help="draw a graph as SVG")
-    picture.add_argument(
-        "model", type=Path, help="graph in JSON, as written by tinyflow.ir.to_json or MXNet"
-    )
-    picture.add_argument("-o", "--output", type=Path, help="file to write (default: MODEL.svg)")
-    most = f"most nodes to draw one by one (default: {LIMIT})"
-    picture.add_argument("--limit", type=int, default=LIMIT, help=most)
-    picture.set_defaults(run=_draw)
+    add_arguments(commands.add_parser("viz", help="draw a graph, its memory plan or its launches"))
     return parser
-
-
-def _draw(options: argparse.Namespace) -> Iterator[str]:
-    source = options.model.read_text(encoding="utf-8")
-    mxnet = '"mxnet_version"' in source
-    graph = load_json(source).graph() if mxnet else from_json(source, OPS)
-    output = options.output or options.model.with_suffix(".svg")
-    draw(graph, limit=options.limit).save(output)
-    yield f"{output}: {len(graph.nodes)} nodes, {len(graph.outputs)} outputs"
 
 
 def _list_ops(options: argparse.Namespace) -> Iterator[str]:

@@ -11,6 +11,7 @@ import tinyflow
 from tinyflow import ops
 from tinyflow.cli import main
 from tinyflow.ir import Graph, to_json
+from tinyflow.passes import gradient
 
 ROOT = Path(tinyflow.__file__).parent.parent
 
@@ -109,20 +110,88 @@ def test_viz_of_a_graph_over_the_limit_writes_the_summary(model, capsys):
     assert "too many" in model.with_suffix(".svg").read_text()
 
 
+@pytest.fixture
+def step(tmp_path):
+    """A training step whose batch size nobody knows."""
+    x = ops.placeholder(dtype="float32", shape=(None, 3), name="x")
+    w = ops.variable(dtype="float32", shape=(3, 2), name="W")
+    loss = ops.reduce_sum(ops.exp(ops.mul(ops.matmul(x, w), 2.0)))
+    new = ops.sub(w, gradient(Graph((loss,)), [w]).outputs[0])
+    file = tmp_path / "step.json"
+    file.write_text(to_json(Graph((loss, ops.assign(w, new)))))
+    return file
+
+
+def picture(file):
+    return "".join(ElementTree.parse(file).getroot().itertext())
+
+
 @pytest.mark.parametrize(
-    "content", [b"no json", b"\xff\xfe\x00", b"{}", b'{"nodes": 3, "heads": 1}']
+    ("option", "shown"), [("--memory", "Arena of"), ("--launches", "launches move")]
 )
-def test_viz_of_what_is_no_graph_is_an_error(tmp_path, capsys, content):
+def test_viz_draws_what_a_graph_becomes(step, capsys, option, shown):
+    out = step.with_name("out.svg")
+    status, _, err = run(capsys, "viz", step, option, "--shape", "x=4,3", "-o", out)
+    assert (status, err) == (0, "")
+    assert shown in picture(out)
+
+
+def test_viz_applies_the_passes_of_an_option(step, capsys):
+    run(capsys, "viz", step, "--shape", "x=4,3", "--with", "fusion")
+    assert "fused" in picture(step.with_suffix(".svg"))
+
+
+def test_viz_says_which_shape_is_missing_and_how_to_give_it(step, capsys):
+    status, _, err = run(capsys, "viz", step, "--memory")
+    assert status == 1
+    assert "placeholder 'x'" in err and "[?, 3]" in err and "--shape x=" in err
+    assert not step.with_suffix(".svg").exists()
+
+
+@pytest.mark.parametrize("word", ["nope=3", "x", "x=3,?", "x=-1", "=3"])
+def test_viz_refuses_a_shape_that_fits_no_leaf(step, capsys, word):
+    status, _, err = run(capsys, "viz", step, "--memory", f"--shape={word}")
+    assert status == 1 and "NAME=SIZES of x, W" in err
+
+
+def test_viz_refuses_a_shape_that_contradicts_the_graph(step, capsys):
+    status, _, err = run(capsys, "viz", step, "--memory", "--shape", "x=4,5")
+    assert status == 1 and "contradict" in err
+
+
+def test_viz_draws_a_part_by_number(step, capsys):
+    run(capsys, "viz", step, "--nodes", 0, 2)
+    assert "matmul" not in picture(step.with_suffix(".svg"))
+
+
+@pytest.mark.parametrize("part", [(3, 1), (0, 999), (-1, 2)])
+def test_viz_refuses_a_part_that_is_not_there(step, capsys, part):
+    status, _, err = run(capsys, "viz", step, "--nodes", *part)
+    assert status == 1 and "range(0," in err
+
+
+def test_viz_to_a_folder_that_is_not_there_is_an_error(model, tmp_path, capsys):
+    status, _, err = run(capsys, "viz", model, "-o", tmp_path / "no" / "a.svg")
+    assert status == 1 and "cannot write" in err and "folder that exists" in err
+
+
+@pytest.mark.parametrize(
+    "content", [b"no json", b"", b"\xff\xfe\x00", b"{}", b'{"nodes": 3, "heads": 1}', b"[" * 9999]
+)
+def test_viz_of_what_is_no_graph_is_an_error_that_says_how_to_write_one(tmp_path, capsys, content):
     file = tmp_path / "broken.json"
     file.write_bytes(content)
     status, _, err = run(capsys, "viz", file)
     assert status == 1 and err.startswith("tinyflow: ")
+    assert "broken.json" in err and "to_json(graph)" in err
     assert not file.with_suffix(".svg").exists()
 
 
-def test_viz_of_a_missing_file_names_it(tmp_path, capsys):
+def test_viz_of_a_missing_file_or_a_folder_names_it(tmp_path, capsys):
     status, _, err = run(capsys, "viz", tmp_path / "nowhere.json")
-    assert status == 1 and "nowhere.json" in err
+    assert status == 1 and "nowhere.json" in err and "No such file" in err
+    status, _, err = run(capsys, "viz", tmp_path)
+    assert status == 1 and str(tmp_path) in err
 
 
 def test_the_package_runs_as_a_command():

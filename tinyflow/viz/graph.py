@@ -26,7 +26,7 @@ from tinyflow.passes.infer import describe as from_facts
 from tinyflow.viz.picture import Drawing
 from tinyflow.viz.svg import Arrow, Box, document
 
-__all__ = ["draw"]
+__all__ = ["backward_nodes", "draw"]
 
 LIMIT = 250  # nodes; more cannot be read in one picture
 PARTS, MEMBERS = 12, 14  # boxes of an overview, members of a fused group that are listed
@@ -58,7 +58,7 @@ def draw(
     Raises GraphError if ``nodes`` are not in the graph.
     """
     chosen = _chosen(graph, nodes)
-    backward = _backward(graph, forward)
+    backward = backward_nodes(graph, forward)
     if len(chosen) > limit:
         return Drawing(_overview(graph, chosen, backward), text(graph))
     describe = describe or _inferred(graph)
@@ -96,7 +96,8 @@ def _inferred(graph: Graph) -> Callable[[Value], str]:
     return from_facts(graph)
 
 
-def _backward(graph: Graph, forward: Graph | None) -> Container[Node]:
+def backward_nodes(graph: Graph, forward: Graph | None = None) -> set[Node]:
+    """The nodes of the backward pass and of updates, as far as the graph shows it."""
     if forward is not None:
         return set(graph.nodes) - set(forward.nodes)
     found: set[Node] = set()

@@ -8,14 +8,17 @@ blind to red or green tell them apart. What the pointer rests on explains itself
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
 from tinyflow.errors import RunError
 
-__all__ = ["FAINT", "INK", "MONO", "Drawing", "clean", "label", "rectangle", "sheet", "show_bytes"]
+__all__ = [
+    "FAINT", "INK", "MONO", "Drawing", "clean", "label", "legend", "rectangle", "sheet",
+    "show_bytes",
+]  # fmt: skip
 
 INK, FAINT = "#1b2430", "#5b6675"
 MONO = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
@@ -73,6 +76,19 @@ def rectangle(x: float, y: float, width: float, height: float, look: str, tip: s
     place = f'x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}"'
     inside = f"><title>{clean(tip)}</title></rect>" if tip else "/>"
     return f"<rect {place} {look}{inside}"
+
+
+def legend(x: float, y: float, looks: Mapping[str, str]) -> tuple[list[str], float]:
+    """A small box (of a look that fills) or line before each name; and the x behind them."""
+    parts = []
+    for name, look in looks.items():
+        if "fill=" in look:
+            parts.append(rectangle(x, y - 10, 22, 12, look))
+        else:
+            parts.append(f'<path d="M{x:.0f} {y - 4:.1f}h22" {look}/>')
+        parts.append(label(x + 28, y, name, 11, FAINT))
+        x += 48 + 6.5 * len(name)
+    return parts, x
 
 
 def clean(words: str) -> str:

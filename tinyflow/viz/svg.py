@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import cycle, pairwise
 
 from tinyflow.viz.layout import Point, layered
-from tinyflow.viz.picture import FAINT, INK, MONO, clean, label, rectangle, sheet
+from tinyflow.viz.picture import FAINT, INK, MONO, clean, label, legend, rectangle, sheet
 
 __all__ = ["Arrow", "Box", "document"]
 
@@ -82,8 +82,9 @@ def document(boxes: Sequence[Box], arrows: Sequence[Arrow], heading: Sequence[st
     arrows = sorted(arrows, key=lambda arrow: list(_ARROWS).index(arrow.kind))
     layout = layered([box.size for box in boxes], [(a.source, a.target) for a in arrows])
     devices = dict(zip(sorted({box.device for box in boxes} - {""}), cycle(_DEVICES)))
-    legend, legend_width = _legend(boxes, arrows, devices, layout.height + _LEGEND - 12)
-    legend_width = max([legend_width, *(7.4 * len(line) for line in heading)])
+    looks = _looks(boxes, arrows, devices)
+    keys, legend_width = legend(0, layout.height + _LEGEND - 12, looks)
+    legend_width = max([legend_width - 20, *(7.4 * len(line) for line in heading)])
     top = 17.0 * len(heading) + 16.0 if heading else 0.0
     shift = max(legend_width - layout.width, 0.0) / 2
     drawn: set[tuple[Point, Point]] = set()
@@ -96,8 +97,11 @@ def document(boxes: Sequence[Box], arrows: Sequence[Arrow], heading: Sequence[st
     lines = [label(_MARGIN, _MARGIN + 10 + 17 * i, line, 12) for i, line in enumerate(heading)]
     at = _MARGIN + top
     drawing = f'<g transform="translate({_MARGIN + shift:.1f} {at})">\n{body}\n</g>'
-    legend = f'<g transform="translate({_MARGIN} {at})">{legend}</g>'
-    return sheet(width, height, [*lines, drawing, legend])
+    return sheet(
+        width,
+        height,
+        [*lines, drawing, f'<g transform="translate({_MARGIN} {at})">', *keys, "</g>"],
+    )
 
 
 def _box(box: Box, devices: Mapping[str, str], x: float, y: float) -> str:
@@ -159,24 +163,13 @@ def _words(arrow: Arrow, route: Sequence[Point]) -> str:
     return "".join(label(*place, 10, FAINT, halo) for place in labels)
 
 
-def _legend(
-    boxes: Sequence[Box], arrows: Sequence[Arrow], devices: Mapping[str, str], y: float
-) -> tuple[str, float]:
-    shown = {box.kind for box in boxes} | {arrow.kind for arrow in arrows}
-    keys = {}
-    for kind, (fill, border) in list(_BOXES.items())[:-1]:
-        keys[kind] = f'width="22" height="12" rx="3" fill="{fill}" stroke="{border}"'
-    keys = {kind: look for kind, look in keys.items() if kind in shown}
-    keys |= {name: f'width="22" height="12" fill="{devices[name]}"' for name in devices}
-    parts, x = [], 0.0
-    for name, look in keys.items():
-        parts.append(f'<rect x="{x:.0f}" y="{y - 10:.1f}" {look}/>')
-        parts.append(label(x + 28, y, name, 11, FAINT))
-        x += 48 + 6.5 * len(name)
-    for kind, (colour, dashes) in list(_ARROWS.items())[1:]:
-        if kind in shown:
-            look = f'stroke="{colour}" stroke-width="1.5"{dashes}'
-            parts.append(f'<path d="M{x:.0f} {y - 4:.1f}h22" {look}/>')
-            parts.append(label(x + 28, y, kind, 11, FAINT))
-            x += 48 + 6.5 * len(kind)
-    return "".join(parts), max(x - 20, 0.0)
+def _looks(
+    boxes: Sequence[Box], arrows: Sequence[Arrow], devices: Mapping[str, str]
+) -> dict[str, str]:
+    """What the legend explains."""
+    shown = {box.kind for box in boxes} - {"output"} | {arrow.kind for arrow in arrows} - {"value"}
+    kinds = {k: f'rx="3" fill="{fill}" stroke="{line}"' for k, (fill, line) in _BOXES.items()}
+    lines = {k: f'stroke="{colour}" stroke-width="1.5"{d}' for k, (colour, d) in _ARROWS.items()}
+    colours = {name: f'fill="{colour}"' for name, colour in devices.items()}
+    looks = kinds | lines
+    return {kind: looks[kind] for kind in looks if kind in shown} | colours
