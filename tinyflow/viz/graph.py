@@ -201,14 +201,16 @@ def _overview(graph: Graph, chosen: range, backward: Container[Node]) -> str:
         for value in set(node.inputs)
         if part_of.get(value.node, part_of[node]) != part_of[node]
     )
-    boxes = []
+    boxes: list[Box] = []
     for part in parts:
         members = graph.nodes[part.start : part.stop]
         counts = Counter(node.op.name for node in members).most_common(5)
         lines = [f"{len(part)} nodes", *(f"{n:>5,} × {name}" for name, n in counts)]
         kinds = Counter(_kind(n, backward) for n in members if not n.is_leaf) or {"leaf": 1}
         kind = max(kinds, key=lambda kind: kinds[kind])
-        boxes.append(Box(kind, (f"%{part[0]} to %{part[-1]}",), tuple(lines)))
+        ports = [str(count) for (_, target), count in crossing.items() if target == len(boxes)]
+        title = (f"%{part[0]} to %{part[-1]}",)
+        boxes.append(Box(kind, title, tuple(lines), ports=tuple(ports)))
     arrows = [Arrow(a, b, end=str(count)) for (a, b), count in sorted(crossing.items())]
     what = f"{len(chosen):,} nodes are too many for one picture: {len(parts)} boxes stand for them."
     first = f"range({parts[0][0]}, {parts[0][-1] + 1})"

@@ -16,17 +16,7 @@ from tinyflow.program import Instruction, Program
 from tinyflow.program.instruction import Kind
 from tinyflow.runtime.work import bytes_moved
 from tinyflow.types import show_shape
-from tinyflow.viz.picture import (
-    FAINT,
-    INK,
-    MONO,
-    Drawing,
-    label,
-    legend,
-    rectangle,
-    sheet,
-    show_bytes,
-)
+from tinyflow.viz.picture import FAINT, INK, Drawing, label, legend, rectangle, sheet, show_bytes
 
 __all__ = ["draw_launches"]
 
@@ -75,7 +65,7 @@ def draw_launches(program: Program, after: Program | None = None) -> Drawing:
     for rows, name in zip(tables, ("Before: ", "After: ") if after else ("",)):
         title = name + _summary(rows)
         widths = _widths(rows[:LIMIT])
-        parts.append(label(x + 24, 32, title, 14, INK, ' font-weight="600"'))
+        parts.append(label(x + 24, 32, title, 14, INK, "bold"))
         drawn, bottom = _table(rows, x + 24, widths, longest or 1)
         parts, height = parts + drawn, max(height, bottom)
         x += max(sum(widths), 8.2 * len(title)) + 40
@@ -158,17 +148,17 @@ def _table(
     xs = [left + sum(widths[:i]) for i in range(len(widths))]
     heads = ("", "op", "result", "bytes in and out", "fused members" if widths[4] > 20 else "")
     parts = [label(x, TOP - 26, head, 11, FAINT) for x, head in zip(xs, heads)]
-    y, mono = TOP, f' font-family="{MONO}"'
+    y = TOP
     for at, row in enumerate(rows[:LIMIT]):
         if at % 2 == 0:
             height = LINE * row.lines + 5
             parts.append(rectangle(left - 6, y - 14, sum(widths), height, 'fill="#f4f6f9"'))
         ink = INK if row.runs else "#767f8c"
-        parts.append(label(xs[0], y, str(at), 10, FAINT, mono))
-        parts.append(label(xs[1], y, row.op, 11, ink, ' font-weight="600"' if row.runs else ""))
+        parts.append(label(xs[0], y, str(at), 10, FAINT, "mono"))
+        parts.append(label(xs[1], y, row.op, 11, ink, "bold" if row.runs else ""))
         for column, lines in ((2, row.outputs), (4, row.members)):
             for i, line in enumerate(lines):
-                parts.append(label(xs[column], y + LINE * i, line, 11, ink, mono))
+                parts.append(label(xs[column], y + LINE * i, line, 11, ink, "mono"))
         parts += _bar(row, xs[3], y, longest)
         y += LINE * row.lines + 5
     if len(rows) > LIMIT:
@@ -179,11 +169,11 @@ def _table(
 
 
 def _bar(row: _Row, x: float, y: float, longest: int) -> Iterator[str]:
-    if not row.runs:
+    if not row.runs or not row.read_bytes + row.written_bytes:
         return
     read, written = BAR * row.read_bytes / longest, BAR * row.written_bytes / longest
     tip = f"{row.read_bytes:,} bytes in, {row.written_bytes:,} bytes out"
     yield rectangle(x, y - 9, read, 9, _READ, tip)
     yield rectangle(x + read, y - 9, written, 9, _WRITTEN, tip)
     moved = show_bytes(row.read_bytes + row.written_bytes)
-    yield label(x + read + written + 5, y, moved, 10, FAINT, f' font-family="{MONO}"')
+    yield label(x + read + written + 5, y, moved, 10, FAINT, "mono")

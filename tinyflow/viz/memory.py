@@ -14,17 +14,7 @@ from tinyflow.ir import Graph, Node
 from tinyflow.passes import MemoryPlan
 from tinyflow.passes.memory import Interval
 from tinyflow.viz.graph import backward_nodes
-from tinyflow.viz.picture import (
-    FAINT,
-    INK,
-    MONO,
-    Drawing,
-    label,
-    legend,
-    rectangle,
-    sheet,
-    show_bytes,
-)
+from tinyflow.viz.picture import FAINT, INK, Drawing, label, legend, rectangle, sheet, show_bytes
 
 __all__ = ["draw_memory"]
 
@@ -52,7 +42,7 @@ def draw_memory(plan: MemoryPlan) -> Drawing:
     idle at that step. The largest blocks are numbered and listed. A plan without storages says so.
     """
     title = f"Arena of {plan.arena_bytes:,} bytes"
-    parts = [label(20, 30, title, 15, INK, ' font-weight="600"')]
+    parts = [label(20, 30, title, 15, INK, "bold")]
     parts.append(label(20, 50, _placed(plan), 12, FAINT))
     if not plan.arena_bytes:
         nothing = "Nothing to place: all values live in feeds, variables and constants."
@@ -93,17 +83,14 @@ def _axes(plan: MemoryPlan, last: int) -> Iterator[str]:
         for size in _ticks(plan.arena_bytes, most):
             y = top + height * (1 - size / plan.arena_bytes)
             yield f'<path d="M{LEFT} {y:.1f}h{WIDTH}" stroke="{_GRID}"/>'
-            right = f' text-anchor="end" font-family="{MONO}"'
-            yield label(LEFT - 8, y + 4, show_bytes(size), 10, FAINT, right)
+            yield label(LEFT - 8, y + 4, show_bytes(size), 10, FAINT, "end mono")
         for step in _ticks(last, 10):
-            x, middle = LEFT + WIDTH * step / last, f' text-anchor="middle" font-family="{MONO}"'
-            yield label(x, top + height + 15, str(step), 10, FAINT, middle)
+            x = LEFT + WIDTH * step / last
+            yield label(x, top + height + 15, str(step), 10, FAINT, "middle mono")
     yield label(LEFT, TOP - 8, "bytes of the arena", 11, FAINT)
     yield label(LEFT, TOP + ARENA + GAP - 8, "live at each step", 11, FAINT)
-    end = ' text-anchor="end"'
-    yield label(
-        LEFT + WIDTH, TOP + ARENA + GAP + CURVE + 30, "step of the schedule", 11, FAINT, end
-    )
+    y, words = TOP + ARENA + GAP + CURVE + 30, "step of the schedule"
+    yield label(LEFT + WIDTH, y, words, 11, FAINT, "end")
 
 
 def _ticks(limit: int, most: int) -> list[int]:
@@ -163,10 +150,10 @@ def _curve(plan: MemoryPlan, last: int) -> Iterator[str]:
 
 def _largest(ranked: Sequence[Interval]) -> Iterator[str]:
     x = LEFT + WIDTH + 20
-    yield label(x, TOP + 4, "Largest storages", 12, INK, ' font-weight="600"')
+    yield label(x, TOP + 4, "Largest storages", 12, INK, "bold")
     for i, item in enumerate(ranked):
         y = TOP + 26 + 34 * i
-        yield label(x, y, f"{i + 1}", 11, INK, ' font-weight="600"')
+        yield label(x, y, f"{i + 1}", 11, INK, "bold")
         yield label(x + 20, y, _name(item), 11, INK)
         facts = f"{show_bytes(item.size_bytes)}, steps {_steps(item)}"
-        yield label(x + 20, y + 14, facts, 10, FAINT, f' font-family="{MONO}"')
+        yield label(x + 20, y + 14, facts, 10, FAINT, "mono")

@@ -16,13 +16,19 @@ from pathlib import Path
 from tinyflow.errors import RunError
 
 __all__ = [
-    "FAINT", "INK", "MONO", "Drawing", "clean", "label", "legend", "rectangle", "sheet",
-    "show_bytes",
+    "FAINT", "INK", "Drawing", "clean", "label", "legend", "rectangle", "sheet", "show_bytes",
 ]  # fmt: skip
 
 INK, FAINT = "#1b2430", "#5b6675"
-MONO = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
 _SANS = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
+_MONO = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
+_STYLES = {
+    "mono": f'font-family="{_MONO}"',
+    "bold": 'font-weight="600"',
+    "end": 'text-anchor="end"',
+    "middle": 'text-anchor="middle"',
+    "halo": 'stroke="#ffffff" stroke-width="3" paint-order="stroke"',
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +69,14 @@ def sheet(width: float, height: float, parts: Sequence[str]) -> str:
     )
 
 
-def label(x: float, y: float, words: str, size: int = 11, colour: str = INK, more: str = "") -> str:
-    """Text whose line stands on ``y``; nothing for no words."""
+def label(x: float, y: float, words: str, size: int, colour: str = INK, style: str = "") -> str:
+    """Text whose line stands on ``y``; nothing for no words.
+
+    ``style`` is words: "mono", "bold", "end" or "middle" (what stands at ``x``), "halo".
+    """
     place = f'x="{x:.1f}" y="{y:.1f}" font-size="{size}" fill="{colour}"'
-    if not words:
-        return ""
-    return f'<text {place} xml:space="preserve"{more}>{clean(words)}</text>'
+    look = " ".join(_STYLES[word] for word in style.split())
+    return f'<text {place} xml:space="preserve" {look}>{clean(words)}</text>' if words else ""
 
 
 def rectangle(x: float, y: float, width: float, height: float, look: str, tip: str = "") -> str:

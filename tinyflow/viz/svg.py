@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import cycle, pairwise
 
 from tinyflow.viz.layout import Point, layered
-from tinyflow.viz.picture import FAINT, INK, MONO, clean, label, legend, rectangle, sheet
+from tinyflow.viz.picture import FAINT, INK, clean, label, legend, rectangle, sheet
 
 __all__ = ["Arrow", "Box", "document"]
 
@@ -97,11 +97,8 @@ def document(boxes: Sequence[Box], arrows: Sequence[Arrow], heading: Sequence[st
     lines = [label(_MARGIN, _MARGIN + 10 + 17 * i, line, 12) for i, line in enumerate(heading)]
     at = _MARGIN + top
     drawing = f'<g transform="translate({_MARGIN + shift:.1f} {at})">\n{body}\n</g>'
-    return sheet(
-        width,
-        height,
-        [*lines, drawing, f'<g transform="translate({_MARGIN} {at})">', *keys, "</g>"],
-    )
+    lines += [drawing, f'<g transform="translate({_MARGIN} {at})">', *keys, "</g>"]
+    return sheet(width, height, lines)
 
 
 def _box(box: Box, devices: Mapping[str, str], x: float, y: float) -> str:
@@ -118,12 +115,11 @@ def _box(box: Box, devices: Mapping[str, str], x: float, y: float) -> str:
         bar = f'rx="2" fill="{devices[box.device]}"'
         parts.append(rectangle(left + 1.5, top + 4, 5, height - 8, bar))
     for i, line in enumerate(box.title):
-        parts.append(label(left + 10, top + 18 + 16 * i, line, 13, ink, ' font-weight="600"'))
-    style = f' text-anchor="end" font-family="{MONO}"'
-    parts.append(label(left + width - 9, top + 17, box.number, 10, border, style))
+        parts.append(label(left + 10, top + 18 + 16 * i, line, 13, ink, "bold"))
+    parts.append(label(left + width - 9, top + 17, box.number, 10, border, "end mono"))
     for i, line in enumerate(box.lines):
         at = top + 17 + 16 * len(box.title) + 15 * i
-        parts.append(label(left + 10, at, line, 11, "#3d4756", f' font-family="{MONO}"'))
+        parts.append(label(left + 10, at, line, 11, "#3d4756", "mono"))
     return f"<g>{''.join(parts)}{_panel(box, border, left, top + height)}</g>"
 
 
@@ -134,8 +130,7 @@ def _panel(box: Box, border: str, left: float, bottom: float) -> str:
     look = f'rx="3" fill="#ffffff" stroke="{border}" stroke-width="0.7"'
     parts = [rectangle(left + 8, top, width, bottom - top - 7, look)]
     for i, line in enumerate(box.members):
-        mono = f' font-family="{MONO}"'
-        parts.append(label(left + 14, top + 13 + 13 * i, line, 10, "#3d4756", mono))
+        parts.append(label(left + 14, top + 13 + 13 * i, line, 10, "#3d4756", "mono"))
     return "".join(parts)
 
 
@@ -158,9 +153,8 @@ def _arrow(arrow: Arrow, route: Sequence[Point], drawn: set[tuple[Point, Point]]
 
 def _words(arrow: Arrow, route: Sequence[Point]) -> str:
     (x, y), (end_x, end_y) = route[0], route[-1]
-    halo = f' stroke="#ffffff" stroke-width="3" paint-order="stroke" font-family="{MONO}"'
     labels = ((x + 4, y + 11, arrow.start), (end_x + 6, end_y - 3, arrow.end))
-    return "".join(label(*place, 10, FAINT, halo) for place in labels)
+    return "".join(label(*place, 10, FAINT, "halo mono") for place in labels)
 
 
 def _looks(
