@@ -153,6 +153,7 @@ def run(
             race = compare(key, names, rounds, build_limit_s, bar)
             found = _rows(key, race)
             rows += found
+            screen.print(f"{WORKLOADS[key].title}: {verdict(found[0])} of eager")
             cells = [
                 verdict(found[0]) if name == OURS else number(race.ratios.get(name))
                 for name in columns
