@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -19,11 +19,13 @@ from tinyflow.ir import Graph, Value
 from tinyflow.ops.fused import body_inputs
 from tinyflow.passes import DTYPES, SHAPES, infer
 
-__all__ = ["fused_kernel", "native"]
+__all__ = ["Launcher", "Structure", "fused_kernel", "native", "structure"]
+
+Launcher = Callable[[Graph], Callable[[Sequence[Array]], None] | None]
 
 
 @dataclass(frozen=True, slots=True)
-class _Structure:
+class Structure:
     """A body, compared by what it computes and not by identity."""
 
     lines: tuple[object, ...]
@@ -35,12 +37,17 @@ def native(body: Graph) -> NativeKernel | None:
 
     Bodies that compute the same on arrays of the same shapes share it.
     """
+    return _make(structure(body))
+
+
+def structure(body: Graph) -> Structure:
+    """What two bodies that compute the same on arrays of the same shapes have in common."""
     body = _typed(body)
-    return _make(_Structure(_lines(body), body))
+    return Structure(_lines(body), body)
 
 
 @lru_cache(maxsize=1024)
-def _make(structure: _Structure) -> NativeKernel | None:
+def _make(structure: Structure) -> NativeKernel | None:
     try:
         space = iteration_space(structure.body)
         return compile_nest(nest(structure.body), space.rows, space.columns)
@@ -70,19 +77,22 @@ def _plain(attribute: Any) -> object:
     return attribute
 
 
-def fused_kernel(table: KernelTable) -> Kernel:
-    """The kernel of ``fused`` for a table of the CPU: ``run(*inputs, out=None, body)``.
+def fused_kernel(table: KernelTable, launcher: Launcher | None = None) -> Kernel:
+    """The kernel of ``fused`` for a table: ``run(*inputs, out=None, body)``.
 
-    ``out`` is an array, or one per output of a body with several. The native kernel runs if every
-    array has the shape and dtype of the body and is contiguous; else the kernels of ``table`` do.
+    ``out`` is an array, or one per output of a body with several. The generated kernel runs if
+    every array has the shape and dtype of the body and is contiguous; else the kernels of ``table``
+    do. ``launcher(body)`` is that kernel, called with the inputs and outputs, or None where there
+    is none; by default the native one of the CPU.
     """
+    launched = launcher or partial(_on_addresses, table)
 
     def run(*inputs: Array, body: Graph, out: Any = None) -> Any:
         body = _typed(body)
         several = len(body.outputs) > 1
         targets = list(out) if several and out is not None else [out] * len(body.outputs)
-        kernel = native(body)
-        if kernel is None or not _fit(table, body, inputs, targets):
+        launch = launched(body)
+        if launch is None or not _fit(table, body, inputs, targets):
             results = _walk(table, body, inputs)
             for i, target in enumerate(targets):
                 if target is not None:
@@ -90,10 +100,19 @@ def fused_kernel(table: KernelTable) -> Kernel:
                     results[i] = target
         else:
             results = [_target(table, body, v, t) for v, t in zip(body.outputs, targets)]
-            kernel.call(*(table.address(array) or 0 for array in (*inputs, *results)))
+            launch([*inputs, *results])
         return tuple(results) if several else results[0]
 
+    if launcher is not None:
+        return Kernel(run, writes_out=True)
     return Kernel(run, writes_out=True, native=lambda attrs: native(attrs["body"]))
+
+
+def _on_addresses(table: KernelTable, body: Graph) -> Callable[[Sequence[Array]], None] | None:
+    kernel = native(body)
+    if kernel is None:
+        return None
+    return lambda arrays: kernel.call(*(table.address(array) or 0 for array in arrays))
 
 
 @lru_cache(maxsize=1024)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -14,12 +14,14 @@ from tinyflow import ops
 from tinyflow.backends.native import NativeKernel
 from tinyflow.errors import RunError
 from tinyflow.ir import Op
+from tinyflow.program import Program
 from tinyflow.types import DType
 
 __all__ = ["WITHOUT_KERNEL", "Array", "Kernel", "KernelTable", "Template"]
 __all__ += ["wrong_id", "wrong_label"]
 
 Array = Any  # an array of the backend: numpy.ndarray or torch.Tensor
+Run = Callable[..., list[Any]]  # an emitted function
 Template = Callable[[Mapping[str, Any], Sequence[tuple[int, ...]]], str | None]
 
 WITHOUT_KERNEL: Mapping[Op, str] = {
@@ -63,7 +65,7 @@ class KernelTable(Mapping[Op, Kernel]):
         self, name: str, kernels: Mapping[Op, Kernel], namespace: Mapping[str, object]
     ) -> None:
         self.name, self.namespace = name, dict(namespace)
-        self._rows = dict(kernels)
+        self._rows: MutableMapping[Op, Kernel] = dict(kernels)
 
     def add(self, op: Op, kernel: Kernel) -> None:
         """Give ``op`` a kernel; raises RunError if it has one."""
@@ -95,6 +97,10 @@ class KernelTable(Mapping[Op, Kernel]):
 
     def open(self) -> None:
         """A session starts: set up what speeds runs up."""
+
+    def launched(self, run: Run, program: Program) -> Run:
+        """The emitted function of a program as this backend runs it best: as it is, mostly."""
+        return run
 
     @abstractmethod
     def empty(

@@ -7,7 +7,7 @@ and copy. Functions are bound as ``torch.mm``, which costs half a call of ``torc
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import lru_cache
 from typing import Any
@@ -35,11 +35,13 @@ from tinyflow.backends.torch_kernel import (
     kernel,
 )
 from tinyflow.errors import DTypeError
+from tinyflow.ir import Op
 from tinyflow.ops.rules import normal_axes
 from tinyflow.types import DType, as_dtype
 
-__all__ = ["TORCH"]
+__all__ = ["TORCH", "TorchTable", "made_on"]
 
+CPU = torch.device("cpu")
 _nll_loss = torch._C._nn.nll_loss  # type: ignore[attr-defined]  # the stub lacks it
 _ONE_BITS = 0x3F800000  # 1.0 as a float32
 _MEAN = 1  # aten's code for reduction="mean"
@@ -47,8 +49,18 @@ _NEVER = -(2**62) - 1  # an ignore_index that no label has; the default, -100, i
 _VECTOR_BYTES = {"AVX512": 64, "AVX2": 32}.get(torch.backends.cpu.get_cpu_capability(), 16)
 
 
-class _TorchTable(KernelTable):
-    """Arrays are tensors of the CPU; see KernelTable."""
+class TorchTable(KernelTable):
+    """Arrays are tensors of one device, the CPU unless told; see KernelTable."""
+
+    def __init__(
+        self,
+        name: str,
+        kernels: Mapping[Op, Kernel],
+        namespace: Mapping[str, object],
+        device: torch.device = CPU,
+    ) -> None:
+        super().__init__(name, kernels, namespace)
+        self.device = device
 
     def open(self) -> None:
         keep_freed_memory()
@@ -57,11 +69,11 @@ class _TorchTable(KernelTable):
         self, shape: tuple[int, ...], dtype: DType, strides: tuple[int, ...] | None = None
     ) -> Array:
         if strides is None:
-            return torch.empty(shape, dtype=DTYPES[dtype])
-        return torch.empty_strided(shape, strides, dtype=DTYPES[dtype])
+            return torch.empty(shape, dtype=DTYPES[dtype], device=self.device)
+        return torch.empty_strided(shape, strides, dtype=DTYPES[dtype], device=self.device)
 
     def arena(self, size_bytes: int) -> Array:
-        block = torch.empty(size_bytes + 64, dtype=torch.uint8)
+        block = torch.empty(size_bytes + 64, dtype=torch.uint8, device=self.device)
         return block[-block.data_ptr() % 64 :]
 
     def place(
@@ -77,7 +89,7 @@ class _TorchTable(KernelTable):
         return flat.view(shape) if strides is None else flat.as_strided(shape, strides)
 
     def from_numpy(self, array: Array, dtype: DType) -> Array:
-        return torch.from_numpy(np.array(array)).to(DTYPES[dtype])
+        return torch.from_numpy(np.array(array)).to(self.device, DTYPES[dtype])
 
     def from_feed(self, array: Array) -> Array:
         if array.flags.carray:
@@ -107,7 +119,7 @@ class _TorchTable(KernelTable):
             return array.contiguous()
         if array.stride() == strides:
             return array
-        return torch.empty_strided(array.shape, strides, dtype=array.dtype).copy_(array)
+        return array.new_empty_strided(array.shape, strides).copy_(array)
 
     def address_source(self, name: str) -> str:
         return f"{name}.data_ptr()"
@@ -201,7 +213,7 @@ def _argmax(x: Tensor, axis: int, out: Out = None) -> Tensor:
 
 def _size(x: Tensor, reduction_indices: Axes) -> Tensor:
     count = math.prod(x.shape[axis] for axis in normal_axes(reduction_indices, x.dim()))
-    return torch.tensor(count, dtype=x.dtype if x.is_floating_point() else torch.float32)
+    return x.new_full((), count, dtype=x.dtype if x.is_floating_point() else torch.float32)
 
 
 # --- matrices ----------------------------------------------------------------------------------
@@ -294,9 +306,9 @@ def _sum_like(x: Tensor, like: Tensor) -> Tensor:
     return _reduce_sum(x, tuple(axes), False).reshape(like.shape)
 
 
-def _fill(number: int) -> Kernel:
+def _fill(number: int, device: torch.device) -> Kernel:
     def fill(shape: tuple[int, ...], dtype: DType) -> Tensor:
-        return torch.full(shape, number, dtype=DTYPES[dtype])
+        return torch.full(shape, number, dtype=DTYPES[dtype], device=device)
 
     return kernel(fill, writes_out=False)
 
@@ -346,7 +358,12 @@ def _log_softmax_grad(dy: Tensor, y: Tensor, axis: int, out: Out = None) -> Tens
 
 
 def _checked(labels: Tensor, classes: int) -> Tensor:
-    """Labels as int64; floats must be whole. Range is checked where they are used as indices."""
+    """Labels as int64; floats must be whole. Range is checked where they are used as indices.
+
+    A GPU does not come back from an index out of range, so there it is checked before.
+    """
+    if not labels.is_cpu:
+        _refuse(labels, classes)
     if labels.dtype is torch.int64:
         return labels
     if labels.is_floating_point() and not torch.equal(labels, labels.floor()):
@@ -356,7 +373,7 @@ def _checked(labels: Tensor, classes: int) -> Tensor:
 
 def _refuse(labels: Tensor, classes: int) -> None:
     plain = labels.double() if labels.is_floating_point() else labels  # numpy has no bfloat16
-    error = wrong_label(plain.numpy(), classes)
+    error = wrong_label(plain.cpu().numpy(), classes)
     if error:
         raise error
 
@@ -382,8 +399,8 @@ def _sparse_loss(
 
 
 @lru_cache(maxsize=64)
-def _minus_one(count: int, dtype: torch.dtype) -> Tensor:
-    return torch.full((), -1.0, dtype=dtype).expand(count, 1)
+def _minus_one(count: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.full((), -1.0, dtype=dtype, device=device).expand(count, 1)
 
 
 def _sparse_grad(
@@ -394,7 +411,7 @@ def _sparse_grad(
     index = _checked(labels, classes)
     p = torch.exp(logits, out=out) if normalised else _softmax(logits, 1, out=out)
     try:
-        p.scatter_add_(1, index.unsqueeze(1), _minus_one(n, p.dtype))
+        p.scatter_add_(1, index.unsqueeze(1), _minus_one(n, p.dtype, p.device))
     except RuntimeError:
         _refuse(labels, classes)
         raise
@@ -417,14 +434,14 @@ def _mean_dense_loss(logits: Tensor, labels: Tensor, out: Out = None) -> Tensor:
 # --- state and random --------------------------------------------------------------------------
 
 
-def _drawn(draw: Callable[..., Array]) -> Kernel:
-    """The numbers that the numpy backend draws; bfloat16 from float32."""
+def _drawn(draw: Callable[..., Array], device: torch.device) -> Kernel:
+    """The numbers that the numpy backend draws, on each device; bfloat16 from float32."""
 
     def run(*like: Tensor, dtype: DType, **attrs: Any) -> Tensor:
         exact = DType.float32 if dtype is DType.bfloat16 else dtype
         if like:
             attrs["shape"] = tuple(like[0].shape)
-        return torch.from_numpy(draw(dtype=exact, **attrs)).to(DTYPES[dtype])
+        return torch.from_numpy(draw(dtype=exact, **attrs)).to(device, DTYPES[dtype])
 
     return kernel(run, writes_out=False)
 
@@ -436,7 +453,20 @@ def _assign(variable: Tensor | None, value: Tensor, out: Out = None) -> Tensor:
 
 _COPY = "{out}.copy_({0})"
 
-TORCH = _TorchTable(
+
+def made_on(device: torch.device) -> dict[Op, Kernel]:
+    """Kernels of ops that make arrays from nothing. All others compute where their inputs are."""
+    return {
+        ops.normal: _drawn(draw_normal, device),
+        ops.truncated_normal: _drawn(draw_truncated_normal, device),
+        ops.uniform: _drawn(draw_uniform, device),
+        ops.uniform_like: _drawn(draw_uniform, device),
+        ops.zeros: _fill(0, device),
+        ops.ones: _fill(1, device),
+    }
+
+
+TORCH = TorchTable(
     "torch",
     {
         ops.assign: kernel(_assign),
@@ -444,10 +474,6 @@ TORCH = _TorchTable(
         ops.copy_to: kernel(lambda x, device, out=None: _copy(x, out=out), _COPY),
         ops.stop_gradient: kernel(_copy, _COPY),
         ops.with_gradient: kernel(lambda y, *xs, backward, out=None: _copy(y, out=out), _COPY),
-        ops.normal: _drawn(draw_normal),
-        ops.truncated_normal: _drawn(draw_truncated_normal),
-        ops.uniform: _drawn(draw_uniform),
-        ops.uniform_like: _drawn(draw_uniform),
         ops.add: function("add", 2),
         ops.sub: function("sub", 2),
         ops.mul: function("mul", 2),
@@ -484,8 +510,6 @@ TORCH = _TorchTable(
         ops.broadcast_to: kernel(_broadcast_to, _COPY),
         ops.broadcast_like: kernel(_broadcast_like, writes_out=False),
         ops.sum_like: kernel(_sum_like, writes_out=False),
-        ops.zeros: _fill(0),
-        ops.ones: _fill(1),
         ops.softmax: kernel(_softmax, _normalise_template("softmax")),
         ops.log_softmax: kernel(_log_softmax, _normalise_template("log_softmax")),
         ops.softmax_grad: kernel(
@@ -507,6 +531,7 @@ TORCH = _TorchTable(
         ops.mean_softmax_cross_entropy_with_logits: kernel(
             _mean_dense_loss, "mean_dense_loss({0}, {1}, {out})"
         ),
+        **made_on(CPU),
         **torch_conv.KERNELS,
         **torch_array.KERNELS,
     },

@@ -139,7 +139,12 @@ def _refuse(ids: Tensor, size: int) -> None:
 
 
 def _whole(ids: Tensor, size: int) -> Tensor:
-    """The ids in a row; floats must be whole. Their range is checked where they are used."""
+    """The ids in a row; floats must be whole. Their range is checked where they are used.
+
+    A GPU does not come back from an index out of range, so there it is checked before.
+    """
+    if not ids.is_cpu:
+        _refuse(ids, size)
     if ids.is_floating_point() and not torch.equal(ids, ids.floor()):
         _refuse(ids, size)
     return ids.reshape(-1).to(torch.int64)

@@ -33,11 +33,12 @@ aten = torch.ops.aten
 
 
 def _tensor(x: Any, others: Sequence[Any]) -> Any:
-    """A Python number as a tensor that takes the dtype of the floating tensor beside it."""
+    """A Python number as a tensor beside the others, with the dtype of the first floating one."""
     if isinstance(x, Tensor) or x is None:
         return x
-    floating = (y.dtype for y in others if isinstance(y, Tensor) and y.is_floating_point())
-    return torch.as_tensor(x, dtype=next(floating, None))
+    tensors = [y for y in others if isinstance(y, Tensor)]
+    dtype = next((y.dtype for y in tensors if y.is_floating_point()), None)
+    return torch.as_tensor(x, dtype=dtype, device=tensors[0].device if tensors else None)
 
 
 def kernel(

@@ -28,7 +28,8 @@ class Executable:
     """A compiled program: call it with the feeds, get the fetches as new numpy arrays.
 
     ``source`` is the text of the function; ``steps`` the instruction behind each of its lines;
-    ``native`` the generated kernels that it calls, by name.
+    ``native`` the generated kernels that it calls, by name. ``run`` is the function, ``launch`` the
+    same as the backend runs it best.
     """
 
     def __init__(
@@ -38,10 +39,12 @@ class Executable:
         names: dict[str, Any],
         steps: dict[int, int],
         native: Mapping[str, NativeKernel],
+        kernels: KernelTable,
     ) -> None:
         self.program, self.source, self.steps, self.native = program, source, steps, native
         exec(compile(source, "<tinyflow program>", "exec"), names)
         self.run: Callable[..., list[Any]] = names["run"]
+        self.launch = kernels.launched(self.run, program)
 
     def explain(self, error: BaseException) -> TinyflowError:
         """Turn an exception of a run into one that names the node and what was written before."""
@@ -117,7 +120,7 @@ class _Emitter:
         head = [f"def run(key{', ' if feeds else ''}{feeds}):"]
         body = [f"    {line}" for line in self.lines]
         source = "\n".join([*head, *body, f"    return [{outputs}]"]) + "\n"
-        return Executable(self.program, source, self.names, self.steps, self.native)
+        return Executable(self.program, source, self.names, self.steps, self.native, self.kernels)
 
     def _fetch(self, index: int | None) -> str:
         """Expression for a new numpy array with the content of a register; None for a group."""

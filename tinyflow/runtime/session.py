@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tinyflow import ops
+from tinyflow.backends.cuda import gpu_table
 from tinyflow.backends.numpy_ import NUMPY
 from tinyflow.backends.table import KernelTable
 from tinyflow.backends.torch_ import TORCH
@@ -78,9 +79,11 @@ class Session:
     """Runs graphs; holds the contents of their variables by name.
 
     Args:
-        config: words: a device ("cpu", "gpu", "gpu:1", "numpy") and options: "recompute" (compute
+        config: words: a device ("cpu", "gpu", "gpu:1", "numpy") and options: "fusion" (groups of
+            ops in one generated kernel; on a GPU also replay as CUDA graphs), "recompute" (compute
             cheap values again instead of keeping them), "checkpoint" (keep about √N of N values),
-            "interpret" (walk the graph instead of emitting a function).
+            "interpret" (walk the graph instead of emitting a function). The road to a GPU has not
+            run on one yet.
         pipeline: the passes to apply; ``STANDARD.replace("infer", my_infer)`` puts yours in.
         seed: of all random ops; the same seed gives the same numbers.
 
@@ -93,7 +96,9 @@ class Session:
         self.config = config
         self.device, self.options = _read_config(config)
         self.pipeline, self.seed = with_options(pipeline, self.options), seed
-        self.kernels: KernelTable = NUMPY if self.device.kind == "numpy" else TORCH
+        if self.device.kind == "gpu" and "layout" in self.pipeline.names():
+            self.pipeline = self.pipeline.without("layout")  # which is for processors
+        self.kernels = _kernels(self.device, self.options)
         self.kernels.open()
         self.run_count = 0
         self._storage: dict[str, Any] = {}  # arrays of the backend, by variable name
@@ -223,7 +228,7 @@ class Session:
         try:
             with self.kernels.inference():
                 feeds = [from_feed(arrays[position]) for position, _ in compiled.feeds]
-                return compiled.executable.run(key, *feeds)
+                return compiled.executable.launch(key, *feeds)
         except Exception as error:
             raise compiled.executable.explain(error) from error
         except KeyboardInterrupt as stop:
@@ -372,14 +377,13 @@ def _read_config(config: str) -> tuple[Device, frozenset[str]]:
     device = devices[0]
     if len(devices) > 1 or (device.index and device.kind != "gpu"):
         raise RunError("a session has one device", got=repr(config), expected="cpu, numpy or gpu:N")
-    if device.kind == "gpu":
-        raise RunError(
-            "this machine has no such device",
-            got=str(device),
-            expected="cpu or numpy",
-            fix="Use tf.Session('cpu').",
-        )
     return device, frozenset(options)
+
+
+def _kernels(device: Device, options: frozenset[str]) -> KernelTable:
+    if device.kind == "gpu":
+        return gpu_table(device, replays="fusion" in options)
+    return NUMPY if device.kind == "numpy" else TORCH
 
 
 def _check_devices(graph: Graph, mine: Device) -> None:
