@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import cache, lru_cache
 from importlib.util import find_spec
+from time import perf_counter_ns
 from typing import Any
 
 import numpy as np
@@ -85,6 +86,11 @@ class GpuTable(TorchTable):
 
     def host_view(self, array: Array) -> None:
         return None  # numpy cannot look there
+
+    def now_ns(self) -> int:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return perf_counter_ns()
 
     def launched(self, run: Run, program: Program) -> Run:
         steady = not any(s.op.can_fail or s.op.random for s in program.instructions)

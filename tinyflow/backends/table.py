@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from time import perf_counter_ns
 from typing import Any
 
 import numpy as np
@@ -101,6 +102,10 @@ class KernelTable(Mapping[Op, Kernel]):
     def launched(self, run: Run, program: Program) -> Run:
         """The emitted function of a program as this backend runs it best: as it is, mostly."""
         return run
+
+    def now_ns(self) -> int:
+        """The time on a clock, in nanoseconds, when all that was started is done."""
+        return perf_counter_ns()
 
     @abstractmethod
     def empty(

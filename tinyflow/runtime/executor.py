@@ -44,7 +44,7 @@ class Executable:
         self.program, self.source, self.steps, self.native = program, source, steps, native
         exec(compile(source, "<tinyflow program>", "exec"), names)
         self.run: Callable[..., list[Any]] = names["run"]
-        self.launch = kernels.launched(self.run, program)
+        self.launch, self.now_ns = kernels.launched(self.run, program), kernels.now_ns
 
     def explain(self, error: BaseException) -> TinyflowError:
         """Turn an exception of a run into one that names the node and what was written before."""

@@ -15,7 +15,6 @@ from html import escape
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
-from time import perf_counter_ns
 from typing import Any
 
 from tinyflow.errors import RunError
@@ -147,10 +146,10 @@ def _emitted(executable: Executable, arguments: Sequence[Any], runs: int) -> Pro
     """Plain runs for the total, and runs of the same function with clocks in it."""
     stamps: list[int] = []
     clocked, owners = _with_clocks(executable, stamps)
-    empty = median(_laps(_only_clocks(stamps), (), stamps))
+    empty = median(_laps(_only_clocks(stamps, executable.now_ns), (), stamps))
     totals, laps = [], []
     for _ in range(runs):  # in turn: what slows the machine down slows both down
-        totals.append(_timed(executable.run, arguments))
+        totals.append(_timed(executable, arguments))
         laps.append(_laps(clocked, arguments, stamps))
     spent: dict[int, float] = {}
     for place, owner in enumerate(owners):
@@ -175,16 +174,16 @@ def _with_clocks(executable: Executable, stamps: list[int]) -> tuple[Run, list[i
     *statements, end = function.body
     read = ast.parse("_stamp(_clock())").body
     function.body = [*read, *(part for s in statements for part in (s, *read)), end]
-    names = {**executable.run.__globals__, "_stamp": stamps.append, "_clock": perf_counter_ns}
+    names = {**executable.run.__globals__, "_stamp": stamps.append, "_clock": executable.now_ns}
     exec(compile(ast.fix_missing_locations(tree), "<profiled program>", "exec"), names)
     return names["run"], [executable.steps.get(s.lineno) for s in statements]
 
 
-def _only_clocks(stamps: list[int]) -> Run:
+def _only_clocks(stamps: list[int], now_ns: Callable[[], int]) -> Run:
     """What the clocks cost: a function that does nothing else."""
 
     def run() -> None:
-        stamp, clock = stamps.append, perf_counter_ns
+        stamp, clock = stamps.append, now_ns
         for _ in range(100):
             stamp(clock())
 
@@ -197,10 +196,10 @@ def _laps(run: Run, arguments: Sequence[Any], stamps: list[int]) -> list[int]:
     return [later - earlier for earlier, later in pairwise(stamps)]
 
 
-def _timed(run: Run, arguments: Sequence[Any]) -> int:
-    start = perf_counter_ns()
-    run(*arguments)
-    return perf_counter_ns() - start
+def _timed(executable: Executable, arguments: Sequence[Any]) -> int:
+    start = executable.now_ns()
+    executable.run(*arguments)
+    return executable.now_ns() - start
 
 
 def _watched(
@@ -214,7 +213,7 @@ def _watched(
     graph, feeds = session.prepared(fetches, fed, given)
     with suppress(NotImplementedError):  # a pass that is a homework: the graph as it was built
         graph = session.pipeline(graph)
-    seen: list[tuple[Node, list[Typed], list[Typed]]] = []
+    now_ns, seen = session.kernels.now_ns, list[tuple[Node, list[Typed], list[Typed]]]()
     stamps: list[int] = []
 
     def look(node: Node, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
@@ -224,8 +223,8 @@ def _watched(
     observe(session, graph, feeds, look)
     totals, laps = [], []
     for _ in range(runs):
-        stamps[:] = [perf_counter_ns()]
-        observe(session, graph, feeds, lambda *_: stamps.append(perf_counter_ns()))
+        stamps[:] = [now_ns()]
+        observe(session, graph, feeds, lambda *_: stamps.append(now_ns()))
         laps.append([later - earlier for earlier, later in pairwise(stamps)])
         totals.append(stamps[-1] - stamps[0])
     lines = [_line(*part, median(lap[at] for lap in laps)) for at, part in enumerate(seen)]
