@@ -88,3 +88,12 @@ def test_edges_of_one_source_share_their_way():
     layout = layered([(50.0, 20.0)] * 9, edges)
     short, long = layout.routes[-2], layout.routes[-1]
     assert short[:-1] == long[: len(short) - 1]
+
+
+def test_leaves_stand_near_what_they_feed_along_a_straight_chain():
+    edges = [(0, 1)]
+    for i in range(8):  # leaf 2 + 2i and link 3 + 2i of the chain
+        edges += [(1 + 2 * i, 3 + 2 * i), (2 + 2 * i, 3 + 2 * i)]
+    layout = layered([(50.0, 20.0)] * 18, edges)
+    far = [abs(layout.centres[a][0] - layout.centres[a + 1][0]) for a in range(2, 18, 2)]
+    assert max(far) < 2 * 76  # a box and a gap each

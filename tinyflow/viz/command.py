@@ -94,6 +94,7 @@ def _lowered(graph: Graph, words: Sequence[str]) -> Graph:
     shapes = infer(graph).fact(SHAPES)
     for value, shape in shapes.items():
         if not is_static(shape) and value.node.op.name != "group":
-            fix = f"Give sizes: --shape {value.node.name or 'NAME'}=100,784."
+            sizes = ",".join("N" if d is None else str(d) for d in shape or (None, None))
+            fix = f"Give sizes: --shape {value.node.name or 'NAME'}={sizes}."
             raise ShapeError("shape is not known", node=value.node, got=show_shape(shape), fix=fix)
     return with_options(STANDARD, words)(graph)

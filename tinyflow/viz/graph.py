@@ -163,12 +163,13 @@ def _members(body: Graph) -> Iterator[str]:
 
 
 def _input_names(node: Node) -> list[str]:
-    """A word per input, where their order matters."""
-    if node.op is fused:
-        return [f"x{i}" for i in range(len(node.inputs))]
+    """A word per input, where their order matters, and which output or version it reads."""
     names, last = node.op.inputs, len(node.op.inputs) - 1
+    if node.op is fused:
+        names, last = tuple(f"x{i}" for i in range(len(node.inputs))), len(node.inputs)
     named = len(node.inputs) > 1 and node.op.name not in _COMMUTATIVE
-    return [names[min(i, last)] if named else "" for i in range(len(node.inputs))]
+    words = (names[min(i, last)] if named else "" for i in range(len(node.inputs)))
+    return [word + _read(value) for word, value in zip(words, node.inputs)]
 
 
 def _short(words: str) -> str:
@@ -180,11 +181,11 @@ def _arrows(graph: Graph) -> Iterator[Arrow]:
     for target, node in enumerate(graph.nodes):
         for i, (value, name) in enumerate(zip(node.inputs, _input_names(node))):
             kind = "shape only" if i in node.op.shape_only else "value"
-            yield Arrow(place[value.node], target, kind, _read(value), name)
+            yield Arrow(place[value.node], target, kind, name)
         for other in node.after:
             yield Arrow(place[other], target, "runs after")
     for i, value in enumerate(graph.outputs):
-        yield Arrow(place[value.node], len(place) + i, start=_read(value))
+        yield Arrow(place[value.node], len(place) + i, end=_read(value))
 
 
 def _read(value: Value) -> str:

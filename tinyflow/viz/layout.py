@@ -177,7 +177,9 @@ class _Mesh:
                 else:
                     pieces.append(([v], low, high))
             for piece, low, high in pieces:
-                x = min(max(sum(xs[v] for v in piece) / len(piece), low), high)
+                leaf = piece[0] if not self.up[piece[0]] and piece[0] < self.boxes else None
+                near = piece if leaf is None else self.down[leaf] or piece
+                x = min(max(sum(xs[v] for v in near) / len(near), low), high)
                 for v in piece:
                     xs[v] = x
 

@@ -26,7 +26,7 @@ _ARROWS = {  # kind: colour, dashes; what is drawn first is covered by what come
     "shape only": ("#9aa3af", ' stroke-dasharray="1.5 3.5" stroke-linecap="round"'),
     "runs after": ("#7048c0", ' stroke-dasharray="6 4"'),
 }
-_MARGIN, _LEGEND = 24.0, 46.0
+_MARGIN, _LEGEND = 36.0, 46.0  # words at the last arrow of a box reach beyond it
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +65,11 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Arrow:
-    """An arrow between boxes, given by their places, with a word at either end."""
+    """An arrow between boxes, given by their places, with a word where it ends."""
 
     source: int
     target: int
     kind: str = "value"
-    start: str = ""
     end: str = ""
 
 
@@ -152,9 +151,8 @@ def _arrow(arrow: Arrow, route: Sequence[Point], drawn: set[tuple[Point, Point]]
 
 
 def _words(arrow: Arrow, route: Sequence[Point]) -> str:
-    (x, y), (end_x, end_y) = route[0], route[-1]
-    labels = ((x + 4, y + 11, arrow.start), (end_x + 6, end_y - 3, arrow.end))
-    return "".join(label(*place, 10, FAINT, "halo mono") for place in labels)
+    x, y = route[-1]
+    return label(x + 6, y - 3, arrow.end, 10, FAINT, "halo mono")
 
 
 def _looks(
