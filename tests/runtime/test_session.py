@@ -320,3 +320,8 @@ class TestBadInput:
             tf.constant(1.0).eval()
         with tf.Session():
             assert tf.constant(1.0).eval() == 1.0
+
+
+def test_an_unknown_word_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(RunError, match="unknown device; got .fuzion.*numpy.*fusion, interpret"):
+        tf.Session("cpu fuzion")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +17,7 @@ from tinyflow.backends.cuda import gpu_table
 from tinyflow.backends.numpy_ import NUMPY
 from tinyflow.backends.table import KernelTable
 from tinyflow.backends.torch_ import TORCH
-from tinyflow.errors import FeedError, RunError, ShapeError
+from tinyflow.errors import FeedError, RunError, ShapeError, TinyflowError
 from tinyflow.ir import Graph, Node, Value, rewrite
 from tinyflow.passes import (
     DTYPES,
@@ -142,6 +144,10 @@ class Session:
         return compiled
 
     def _compile(self, key: _Key, arrays: Sequence[Array]) -> _Compiled:
+        with _no_collector():
+            return self._compile_now(key, arrays)
+
+    def _compile_now(self, key: _Key, arrays: Sequence[Array]) -> _Compiled:
         graph, feeds = self._prepare(key[0], key[1], arrays)
         try:
             graph = self.pipeline(graph)
@@ -373,11 +379,32 @@ def _read_config(config: str) -> tuple[Device, frozenset[str]]:
         raise RunError("a session is configured by words", got=got, expected="such as 'cpu'")
     words = config.split()
     options = {word for word in words if word in OPTIONS or word == "interpret"}
-    devices = [Device.parse(word) for word in words if word not in options] or [Device("cpu")]
+    devices = [_read_device(word) for word in words if word not in options] or [Device("cpu")]
     device = devices[0]
     if len(devices) > 1 or (device.index and device.kind != "gpu"):
         raise RunError("a session has one device", got=repr(config), expected="cpu, numpy or gpu:N")
     return device, frozenset(options)
+
+
+def _read_device(word: str) -> Device:
+    try:
+        return Device.parse(word)
+    except TinyflowError as error:
+        known = ", ".join((*OPTIONS, "interpret"))
+        expected = f"{error.expected}; or an option: {known}"
+        raise RunError(error.what, got=repr(word), expected=expected) from None
+
+
+@contextmanager
+def _no_collector() -> Iterator[None]:
+    """Passes make no garbage while they build graphs; looking for it took a third of the time."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 def _kernels(device: Device, options: frozenset[str]) -> KernelTable:
