@@ -203,6 +203,25 @@ def test_a_network_in_two_halves_learns_as_on_one_device(config: str) -> None:
     assert whole[0] > whole[4]
 
 
+def test_each_step_backwards_runs_where_the_step_forwards_ran() -> None:
+    tf.reset_default_graph()
+    x = tf.placeholder(tf.float32, [8, 6])
+    with tf.device("cpu:0"):
+        w = tf.Variable(tf.zeros([6, 4]), name="w")
+        h = tf.tanh(tf.matmul(x, w))
+    with tf.device("cpu:1"):
+        v = tf.Variable(tf.zeros([4, 2]), name="v")
+        loss = tf.reduce_mean(tf.square(tf.matmul(h, v)))
+    step = tf.train.AdamOptimizer(0.1).minimize(loss)
+    sess = tf.Session()
+    sess.run(tf.initialize_all_variables())
+    (done,) = [s.graph for s in sess.trace([step], {x: np.ones((8, 6))}) if s.name == "place"]
+    where, slots = done.fact(PLACEMENT), {"w": A, "w_m": A, "v": B, "v_v": B}
+    assert {n.name: d for n, d in where.items() if n.name in slots} == slots
+    crossing = [(where[n.inputs[0].node], where[n]) for n in where if n.op is ops.copy_to]
+    assert crossing.count((B, A)) == 1 and crossing.count((A, B)) <= 3  # dh; h, the rate
+
+
 def test_blocks_nest_and_end() -> None:
     tf.reset_default_graph()
     with tf.device("cpu:1"):

@@ -23,9 +23,9 @@ from tinyflow.adjoints import (
     state,
     transformer,
 )
-from tinyflow.adjoints.table import AdjointRule, Adjoints, AdjointTable, NoGradient
+from tinyflow.adjoints.table import AdjointRule, Adjoints, AdjointTable, NoGradient, PlacedRules
 
-__all__ = ["ADJOINTS", "AdjointRule", "AdjointTable", "Adjoints", "NoGradient"]
+__all__ = ["ADJOINTS", "AdjointRule", "AdjointTable", "Adjoints", "NoGradient", "PlacedRules"]
 
 ADJOINTS = AdjointTable(
     state.RULES,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from tinyflow.errors import GradientError
 from tinyflow.ir import Node, Op, Value
+from tinyflow.ir.node import PLACED_ON
 
-__all__ = ["AdjointRule", "AdjointTable", "Adjoints", "NoGradient"]
+__all__ = ["AdjointRule", "AdjointTable", "Adjoints", "NoGradient", "PlacedRules"]
 
 Adjoints = tuple[Value | None, ...]
 AdjointRule = Callable[..., Adjoints]
@@ -75,3 +77,33 @@ class AdjointTable(Mapping[Op, AdjointRule]):
 
     def __repr__(self) -> str:
         return f"<adjoints of {len(self)} ops>"
+
+
+class PlacedRules(Mapping[Op, AdjointRule]):
+    """The rules of a table; what they build is on the device of the node they are called for."""
+
+    def __init__(self, rules: AdjointTable) -> None:
+        self._rules = rules
+
+    def __getitem__(self, op: Op) -> AdjointRule:
+        """The rule of ``op``; raises GradientError naming the op if it has none."""
+        rule = self._rules[op]
+        return rule if isinstance(rule, NoGradient) else partial(_beside, rule)
+
+    def get(self, op: object, default: Any = None) -> Any:
+        """The rule of ``op`` as the table has it, or ``default``."""
+        return self._rules.get(op, default)
+
+    def __iter__(self) -> Iterator[Op]:
+        return iter(self._rules)
+
+    def __len__(self) -> int:
+        return len(self._rules)
+
+
+def _beside(rule: AdjointRule, node: Node, *dys: Value | None) -> Adjoints:
+    device = PLACED_ON.set(node.device or PLACED_ON.get())
+    try:
+        return rule(node, *dys)
+    finally:
+        PLACED_ON.reset(device)

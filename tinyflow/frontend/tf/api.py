@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from tinyflow import ops
+from tinyflow.adjoints import ADJOINTS, PlacedRules
 from tinyflow.errors import GraphError
 from tinyflow.frontend.tf.scope import current_scope
 from tinyflow.frontend.tf.tensor import Like, Tensor, Variable, apply, product_of, unwrap, wrap
@@ -400,9 +402,11 @@ def gradients(
 ) -> list[Tensor]:
     """Gradients of the sum of ``ys`` with respect to each x, as tensors shaped like the xs.
 
-    ``gradient`` is the pass that builds them: hand in your own. Raises GradientError if no y
-    depends on an x.
+    Each step backwards is placed where the step forwards is, if that has a device. ``gradient`` is
+    the pass that builds them: hand in your own. Raises GradientError if no y depends on an x.
     """
+    if gradient is reference_gradient:
+        gradient = partial(reference_gradient, adjoints=PlacedRules(ADJOINTS))
     targets, sources = [unwrap(y) for y in _list(ys)], [unwrap(x) for x in _list(xs)]
     upstream = None if grad_ys is None else [unwrap(dy) for dy in _list(grad_ys)]
     made = gradient(Graph(tuple(targets)), sources, upstream)
