@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
@@ -38,8 +38,8 @@ class Drawing:
     A notebook shows the picture, ``print`` the words.
     """
 
-    svg: str
-    words: str = ""
+    svg: str = field(repr=False)
+    words: str = field(default="", repr=False)
 
     def __str__(self) -> str:
         return self.words
