@@ -16,7 +16,7 @@ import torch
 import tinyflow as tf
 from tinyflow.backends import cuda
 from tinyflow.backends.cuda import GpuTable, Replay
-from tinyflow.errors import RunError
+from tinyflow.errors import FeedError, RunError
 
 from ..runtime import test_session as core
 
@@ -228,3 +228,9 @@ def test_an_op_added_to_the_cpu_is_found_on_the_device(gpu: torch.device) -> Non
     table = cuda.gpu_table(tf.Session("gpu").device)
     assert set(table) == set(core.tf.Session("cpu").kernels)
     assert table.device.type == gpu.type
+
+
+def test_bfloat16_is_not_fed_and_the_error_says_what_to_do(sess: tf.Session) -> None:
+    x = tf.placeholder(tf.bfloat16, [2], name="x")
+    with pytest.raises(FeedError, match=r"placeholder 'x'.*no bfloat16 to feed.*tf\.cast it"):
+        sess.run(tf.cast(x, tf.float32), {x: np.ones(2, "float32")})

@@ -464,6 +464,9 @@ def _feed(value: Value, given: Any) -> Array:
 
 
 def _convert(node: Node, array: Array, want: DType) -> Array:
+    if want is DType.bfloat16:
+        fix = "Make a float32 placeholder and tf.cast it."
+        raise FeedError("numpy has no bfloat16 to feed", node=node, got=array.dtype, fix=fix)
     kinds = {
         "f": want.is_floating,
         "i": want is not DType.bool,
