@@ -289,3 +289,11 @@ def test_normalisation_runs_as_one_kernel_each_way() -> None:
         )
         for a, b in zip(got, expected):
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_a_group_that_is_only_waited_for_stays() -> None:
+    waited = ops.tanh(ops.exp(X))
+    after = Value(ops.neg(X).node.with_inputs((X,), (waited.node,)))
+    graph = fused(after)
+    assert "fused" in launches(graph)
+    assert all(body.outputs for body in bodies(graph))

@@ -19,15 +19,8 @@ from tinyflow.ir.node import PLACED_ON, Node, Value, user_line
 from tinyflow.types import DType, Shape, as_dtype, as_shape
 
 __all__ = [
-    "CONSTANT",
-    "REQUIRED",
-    "Attribute",
-    "DTypeRule",
-    "Op",
-    "Operand",
-    "ShapeRule",
-    "as_value",
-]
+    "CONSTANT", "REQUIRED", "Attribute", "DTypeRule", "Op", "Operand", "ShapeRule", "as_value",
+]  # fmt: skip
 
 Shapes = Sequence[Shape]
 DTypes = Sequence[DType | None]

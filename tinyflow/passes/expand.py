@@ -19,6 +19,8 @@ def expand(graph: Graph) -> Graph:
     Labels of a sparse loss are compared with 0, 1, ... in each column; ``checked_labels`` refuses
     wrong ones, as the kernel of the loss does, before anything is written.
     """
+    if not any(node.op in FORMULAS for node in graph.nodes):
+        return graph
     shapes, dtypes = graph.fact(SHAPES), graph.fact(DTYPES)
 
     def rule(node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...] | None:

@@ -62,6 +62,8 @@ def forward_assigned(graph: Graph) -> Graph:
     optimiser and the step that uses them can be computed in one go.
     """
     shapes, dtypes = graph.fact(SHAPES), graph.fact(DTYPES)
+    if not any(v.node.op is ops.assign for node in graph.nodes for v in node.inputs):
+        return graph
     stay = {need for node in graph.nodes for need in node.after}  # a write must not fall away
     stay.update(value.node for value in graph.outputs)
 
@@ -379,12 +381,13 @@ def _with_fused_nodes(graph: Graph, runs: Sequence[Group | Node]) -> Graph:
 
 
 def _read_outside(graph: Graph, runs: Sequence[Group | Node]) -> set[Value]:
-    """Values that are fetched, or read by a node of another run."""
+    """Values that are fetched, or read or waited for by a node of another run."""
     members = [[run] if isinstance(run, Node) else run.nodes for run in runs]
     run_of = {node: at for at, nodes in enumerate(members) for node in nodes}
     found = set(graph.outputs)
     for node in graph.nodes:
-        found.update(value for value in node.inputs if run_of[value.node] != run_of[node])
+        reads = (*node.inputs, *(v for need in node.after for v in need.outputs))
+        found.update(value for value in reads if run_of[value.node] != run_of[node])
     return found
 
 

@@ -11,16 +11,9 @@ from tinyflow.ir import Fact, Graph, Node, Value, users
 from tinyflow.types import DType, Shape, default_dtype, unify_shape
 
 __all__ = [
-    "DTYPES",
-    "KNOWN_DTYPES",
-    "KNOWN_SHAPES",
-    "SHAPES",
-    "add_types",
-    "carry_types",
-    "describe",
-    "infer",
-    "remember_types",
-]
+    "DTYPES", "KNOWN_DTYPES", "KNOWN_SHAPES", "SHAPES", "add_types", "carry_types", "describe",
+    "infer", "remember_types",
+]  # fmt: skip
 
 T = TypeVar("T")
 Rule = Callable[[Mapping[str, Any], Sequence[T], Sequence[T]], tuple[Sequence[T], Sequence[T]]]

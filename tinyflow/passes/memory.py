@@ -17,18 +17,9 @@ from tinyflow.passes.storage import STORAGE, Kind
 from tinyflow.types import elements
 
 __all__ = [
-    "PLAN",
-    "STRATEGIES",
-    "Interval",
-    "MemoryPlan",
-    "best_fit",
-    "check_plan",
-    "free_list",
-    "greedy_by_size",
-    "liveness",
-    "lower_bound",
-    "memory",
-]
+    "PLAN", "STRATEGIES", "Interval", "MemoryPlan", "best_fit", "check_plan", "free_list",
+    "greedy_by_size", "liveness", "lower_bound", "memory",
+]  # fmt: skip
 
 ALIGNMENT_BYTES = 64  # a cache line, and the widest vector register
 MANY = 2_000  # intervals above which the quadratic strategy is left out
