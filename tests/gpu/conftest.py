@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 
+from tests.conftest import NOT_RUN, NOT_RUN_KEY
 from tinyflow.backends import cuda
 
-_NOT_RUN: list[str] = []
 STAND_IN, REAL = "cpu in place of a gpu", "gpu"
 
 
@@ -26,16 +26,12 @@ def _params(item: pytest.Item) -> dict[str, Any]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what needs a GPU where there is none, and remember how many tests that are."""
+    """Leave out what needs a GPU where there is none, and count it for the summary line."""
     if torch.cuda.is_available():
         return
-    real = [i for i in items if _params(i).get("gpu") == REAL]
-    _NOT_RUN.extend(item.nodeid for item in real)
-    left_out = set(real)
-    items[:] = [item for item in items if item not in left_out]
-
-
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Say what did not run; it counts neither as passed nor as skipped."""
-    if _NOT_RUN:
-        terminalreporter.write_line(f"GPU tests: {len(_NOT_RUN)} not run, no CUDA device here")
+    real = {item for item in items if _params(item).get("gpu") == REAL}
+    items[:] = [item for item in items if item not in real]
+    if hasattr(config, "workeroutput"):  # a worker of xdist tells its controller
+        config.workeroutput[NOT_RUN] = len(real)
+    else:
+        config.stash[NOT_RUN_KEY] = len(real)
