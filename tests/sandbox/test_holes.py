@@ -68,7 +68,9 @@ def test_arguments_and_environment_of_the_grader_are_not_there(
     )
     arguments, original, names, raw = answer(load, source)
     assert arguments == original == [""]
-    assert names == [line.partition("=")[0] for line in raw]
+    held = [line.partition("=")[0] for line in raw]
+    sizes = {"COLUMNS", "LINES"}  # set by the readline library itself, which Python 3.13 loads
+    assert names == [name for name in held if name in names or name not in sizes]
     assert set(names) == {"HOME", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"} | {
         "PATH",
         "USER",
