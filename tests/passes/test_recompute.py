@@ -120,7 +120,7 @@ def test_the_busiest_step_is_where_most_bytes_live() -> None:
     graph = order(infer(Graph((ops.reduce_sum(ops.mul(ops.sqrt(c), a)),))))
     schedule = graph.fact(SCHEDULE)
     live = [peak_bytes(graph, schedule)]
-    assert schedule[busiest_step(graph)] in (c.node, schedule[-2], schedule[-3])
+    assert schedule[busiest_step(graph)] is c.node  # a and b are read, c is written
     assert live == [3 * 4000]
     assert a in waiting_values(graph, schedule.index(c.node))
 

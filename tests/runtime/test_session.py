@@ -325,3 +325,8 @@ class TestBadInput:
 def test_an_unknown_word_is_answered_with_the_known_ones() -> None:
     with pytest.raises(RunError, match="unknown device; got .fuzion.*numpy.*fusion, interpret"):
         tf.Session("cpu fuzion")
+
+
+@pytest.mark.parametrize("config", ["cpu", "cpu fusion recompute checkpoint", "numpy"])
+def test_fetching_nothing_gives_nothing(config: str) -> None:
+    assert tf.Session(config).run([]) == []

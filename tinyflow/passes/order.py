@@ -39,20 +39,29 @@ def order(graph: Graph) -> Graph:
 
 
 def peak_bytes(graph: Graph, schedule: Sequence[Node]) -> int:
-    """Bytes that live at the busiest step, without reuse in place; unknown sizes count nothing."""
+    """Bytes that live at the busiest step of ``schedule``."""
+    return max(live_bytes(graph, schedule), default=0)
+
+
+def live_bytes(graph: Graph, schedule: Sequence[Node]) -> list[int]:
+    """Bytes that live at each step, without reuse in place; unknown sizes count nothing.
+
+    Leaves and views take no memory of their own; outputs of the graph live to the end.
+    """
     shapes, dtypes = graph.facts.get(SHAPES, {}), graph.facts.get(DTYPES, {})
     place = {node: at for at, node in enumerate(schedule)}
-    change = [0] * (len(schedule) + 1)
+    change = [0] * (len(schedule) + 2)
     last = {value: max(place[r] for r, _ in uses) for value, uses in users(graph).items()}
+    last |= dict.fromkeys(graph.outputs, len(schedule))
     for at, node in enumerate(schedule):
-        if node.op.leaf or node.op.aliases:
+        if node.op.leaf or node.op.aliases or node.op.name == "group":
             continue
         for value in node.outputs:
             shape, dtype = shapes.get(value), dtypes.get(value)
             size = elements(shape) * dtype.itemsize if is_static(shape) and dtype else 0
             change[at] += size
             change[last.get(value, at) + 1] -= size
-    return max(accumulate(change))
+    return list(accumulate(change))[: len(schedule)]
 
 
 def _urgency(

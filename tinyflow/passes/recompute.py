@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Container, Mapping, Sequence
-from itertools import accumulate
 
 from tinyflow import ops
 from tinyflow.ir import Graph, Node, Value, users
 from tinyflow.passes.infer import DTYPES, SHAPES, add_types, carry_types
-from tinyflow.passes.order import SCHEDULE
-from tinyflow.types import elements, is_static
+from tinyflow.passes.order import SCHEDULE, live_bytes
+from tinyflow.types import is_static
 
 __all__ = [
     "busiest_step",
@@ -101,21 +100,10 @@ def _last_reads(graph: Graph) -> dict[Value, int]:
     return found | dict.fromkeys(graph.outputs, len(graph.nodes))
 
 
-def _size_bytes(graph: Graph, value: Value) -> int:
-    dtype = graph.fact(DTYPES)[value]
-    return elements(graph.fact(SHAPES)[value]) * (dtype.itemsize if dtype else 0)
-
-
 def busiest_step(graph: Graph) -> int:
     """Position in SCHEDULE of the node at which most bytes wait."""
-    change = [0] * (len(graph.nodes) + 2)
-    last = _last_reads(graph)
-    for at, node in enumerate(_schedule(graph)):
-        for value in () if node.op.leaf or node.op is ops.group else node.outputs:
-            change[at] += _size_bytes(graph, value)
-            change[last.get(value, at) + 1] -= _size_bytes(graph, value)
-    live = list(accumulate(change))
-    return live.index(max(live))
+    live = live_bytes(graph, _schedule(graph))
+    return live.index(max(live)) if live else 0
 
 
 def waiting_values(graph: Graph, turn: int) -> list[Value]:
