@@ -24,5 +24,9 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     left_out = config.stash.get(NOT_RUN_KEY, 0)
     if left_out:
         terminalreporter.write_line(f"GPU tests: {left_out} not run, no CUDA device here")
-    how = "triton's interpreter" if find_spec("triton") else "a numpy stand-in (no triton here)"
+    how = (
+        "triton's interpreter and compiler"
+        if find_spec("triton")
+        else "a numpy stand-in (no triton here)"
+    )
     terminalreporter.write_line(f"generated Triton text: run by {how}, not by a GPU")

@@ -45,6 +45,15 @@ def gelu(n: int, dtype: str = "float32") -> Graph:
     return typed(ops.mul(ops.mul(0.5, x), ops.add(1.0, ops.tanh(inner))))
 
 
+def adam(n: int) -> Graph:
+    """One step of Adam on n numbers: the new moments and the new parameter."""
+    p, m, v, g = (placeholder(number, (n,)) for number in range(4))
+    first = ops.add(ops.mul(m, 0.9), ops.mul(g, 0.1))
+    second = ops.add(ops.mul(v, 0.999), ops.mul(ops.mul(g, g), 0.001))
+    step = ops.div(ops.mul(first, 0.001), ops.add(ops.sqrt(second), 1e-8))
+    return typed(first, second, ops.sub(p, step))
+
+
 def kernel(body: Graph, rung: Callable[..., NativeKernel | None] = llvm_kernel) -> NativeKernel:
     """The native kernel of a body that has one."""
     space = iteration_space(body)
