@@ -78,7 +78,7 @@ def as_dtype(value: object) -> DType:
     """
     if isinstance(value, DType):
         return value
-    name = value if isinstance(value, str) else str(np.dtype(value))  # type: ignore[call-overload]
+    name = value if isinstance(value, str) else np.dtype(value).name  # type: ignore[call-overload]
     try:
         return DType(name)
     except ValueError:
@@ -91,7 +91,9 @@ def promote(*dtypes: DType) -> DType:
 
     An int with a float gives the float, whatever their sizes; float16 with bfloat16 gives float32.
     """
-    if {DType.float16, DType.bfloat16} <= set(dtypes):
+    if all(dtype is dtypes[0] for dtype in dtypes):
+        return dtypes[0]
+    if DType.float16 in dtypes and DType.bfloat16 in dtypes:
         dtypes = (*dtypes, DType.float32)
     return max(dtypes, key=_ORDER.index)
 

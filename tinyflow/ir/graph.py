@@ -132,29 +132,33 @@ def rewrite(
     old one stays. Leaves keep their identity unless the rule replaces them, and reads
     of a kept variable keep their version. What a rule makes has the node's line and device.
     """
-    new: dict[Value, Value] = {}
-    moved: dict[Node, Node] = {}
-    standing: set[Node] = set()  # the values of moved
+    results: dict[Node, Sequence[Value]] = {}  # of each old node: the new values
+    standing: set[Node] = set()  # the nodes of these values
+    line, device = STANDS_FOR.get(), PLACED_ON.get()
+    before = line, device
 
     def follow(value: Value) -> Value:
-        other = new[value]
+        other = results[value.node][value.index]
         return value if other.node is value.node else other  # a kept leaf keeps the version read
 
-    for node in graph.nodes:
-        inputs = tuple(follow(value) for value in node.inputs)
-        after = tuple(moved[n] for n in node.after)
-        line, device = STANDS_FOR.set(node.source), PLACED_ON.set(node.device)
-        try:
+    try:
+        for node in graph.nodes:
+            if node.source != line or node.device is not device:
+                line, device = node.source, node.device
+                STANDS_FOR.set(line)
+                PLACED_ON.set(device)
+            inputs = tuple([follow(value) for value in node.inputs])
+            after = tuple([results[n][0].node for n in node.after]) if node.after else ()
             replaced = rule(node, inputs)
-        finally:
-            STANDS_FOR.reset(line)
-            PLACED_ON.reset(device)
-        if replaced is None or (after and replaced[0].node in standing):
-            replaced = node.with_inputs(inputs, after).outputs
-        elif after:  # what stands in for a node waits for the same nodes
-            made = replaced[0].node.with_inputs(replaced[0].node.inputs, after)
-            replaced = tuple(Value(made, value.index) for value in replaced)
-        moved[node] = replaced[0].node
-        standing.add(replaced[0].node)
-        new.update(zip(node.outputs, replaced, strict=True))
+            if replaced is None or (after and replaced[0].node in standing):
+                replaced = node.with_inputs(inputs, after).outputs
+            elif after:  # what stands in for a node waits for the same nodes
+                made = replaced[0].node.with_inputs(replaced[0].node.inputs, after)
+                replaced = tuple(Value(made, value.index) for value in replaced)
+            results[node] = replaced
+            standing.add(replaced[0].node)
+    finally:
+        STANDS_FOR.set(before[0])
+        PLACED_ON.set(before[1])
+    new = {o: n for node in graph.nodes for o, n in zip(node.outputs, results[node], strict=True)}
     return Graph(tuple(follow(value) for value in graph.outputs)), new

@@ -63,25 +63,24 @@ def _fixed_point(
     while queue:
         node = queue.popleft()
         queued.discard(node)
-        values = node.inputs + node.outputs
+        values, count = node.inputs + node.outputs, len(node.inputs)
         before = [found[value] for value in values]
-        count = len(node.inputs)
         try:
             ins, outs = rule_of(node)(node.attrs, before[:count], before[count:])
-            after = [unify(old, new) for old, new in zip(before, (*ins, *outs), strict=True)]
+            for value, new in zip(values, (*ins, *outs), strict=True):
+                old = found[value]  # which may have changed: one value may be two inputs
+                if new is None or new is old or new == old:
+                    continue
+                found[value] = now = unify(old, new)
+                if now == old:
+                    continue
+                woken = [user for user, _ in readers.get(value, ()) if user not in queued]
+                if value.node is not node and value.node not in queued:
+                    woken.append(value.node)
+                queued.update(woken)
+                queue.extend(woken)
         except TinyflowError as error:
             raise error.at(node) from None
-        for value, old, new in zip(values, before, after):
-            if new == old:
-                continue
-            try:
-                found[value] = unify(found[value], new)  # one value may be two inputs of the node
-            except TinyflowError as error:
-                raise error.at(node) from None
-            for other in (value.node, *(user for user, _ in readers.get(value, ()))):
-                if other not in queued:
-                    queued.add(other)
-                    queue.append(other)
     return found
 
 
@@ -121,11 +120,13 @@ def carry_types(old: Graph, new: Graph, moved: Mapping[Value, Value]) -> Graph:
 
     ``moved`` maps old to new values, as :func:`tinyflow.ir.rewrite` returns it.
     """
-    present = set(new.nodes)
-    kept = [(before, after) for before, after in moved.items() if after.node in present]
-    shapes, dtypes = old.fact(SHAPES), old.fact(DTYPES)
-    new = new.with_fact(SHAPES, {after: shapes[before] for before, after in kept})
-    return new.with_fact(DTYPES, {after: dtypes[before] for before, after in kept})
+    present, old_shapes, old_dtypes = set(new.nodes), old.fact(SHAPES), old.fact(DTYPES)
+    shapes: dict[Value, Shape] = {}
+    dtypes: dict[Value, DType | None] = {}
+    for before, after in moved.items():
+        if after.node in present:
+            shapes[after], dtypes[after] = old_shapes[before], old_dtypes[before]
+    return new.with_fact(SHAPES, shapes).with_fact(DTYPES, dtypes)
 
 
 def remember_types(old: Graph, new: Graph, moved: Mapping[Value, Value]) -> Graph:
