@@ -107,7 +107,16 @@ def user_line() -> str | None:
         return line
     frame = sys._getframe(1)
     while frame is not None:
-        if frame.f_globals.get("__name__", "").partition(".")[0] != "tinyflow":
-            return f"{frame.f_code.co_filename.rpartition('/')[2]}:{frame.f_lineno}"
+        file = frame.f_code.co_filename
+        inside = _INSIDE.get(file)
+        if inside is None:
+            inside = frame.f_globals.get("__name__", "").partition(".")[0] == "tinyflow"
+            if not file.startswith("<"):  # such as <string>, which many share
+                _INSIDE[file] = inside
+        if not inside:
+            return f"{file.rpartition('/')[2]}:{frame.f_lineno}"
         frame = frame.f_back  # type: ignore[assignment]
     return None
+
+
+_INSIDE: dict[str, bool] = {}  # file: whether it belongs to this package

@@ -163,12 +163,11 @@ class Op:
         Its device is that of the block of the front end in which it is made, None outside.
         """
         source = source or user_line()
-        place = Node(self, name=name, source=source)
         try:
             self.check_arity(len(inputs))
             checked = self.check_attrs(attrs)
         except GraphError as error:
-            raise error.at(place) from None
+            raise error.at(Node(self, name=name, source=source)) from None
         return Node(self, tuple(inputs), checked, name, tuple(after), PLACED_ON.get(), source)
 
     def output_count(self, attrs: Mapping[str, Any]) -> int:

@@ -12,13 +12,13 @@ from tinyflow.ir import Graph, Node, Value, rewrite
 from tinyflow.passes.infer import DTYPES, SHAPES, carry_types
 from tinyflow.types import DType, Shape, is_static
 
-__all__ = ["drop_idle", "fold_constants", "merge_equal", "simplify"]
+__all__ = ["Kind", "Rule", "drop_idle", "fold_constants", "merge_equal", "simplify", "sweep"]
 
-_NUMPY: Mapping[str, Callable[..., Any]] = {
-    name: getattr(np, name) for name in ("exp", "log", "sqrt", "tanh", "abs", "maximum", "minimum")
-}
+Kind = tuple[Shape, DType | None]
+Rule = Callable[[Node, Mapping[Value, Kind]], tuple[Value, ...] | None]
 
-
+_FUNCTIONS = ("exp", "log", "sqrt", "tanh", "abs", "maximum", "minimum")
+_NUMPY: dict[str, Any] = {"__builtins__": {}, **{name: getattr(np, name) for name in _FUNCTIONS}}
 _FILLS = {ops.zeros: 0.0, ops.ones: 1.0}
 
 
@@ -28,32 +28,50 @@ def simplify(graph: Graph) -> Graph:
     Only rules that keep every result bit for bit, or up to one rounding of a constant: no
     reassociation, no ``x * 0 = 0`` (nan), nothing that changes what is written or drawn.
     """
-    return merge_equal(drop_idle(fold_constants(graph)))
+    return sweep(graph, fold_constants, drop_idle, merge_equal())
 
 
-def fold_constants(graph: Graph) -> Graph:
-    """Compute elementwise ops on plain numbers now: ``1 - 0.9`` becomes a constant."""
-    dtypes = graph.fact(DTYPES)
+def sweep(graph: Graph, *rules: Rule) -> Graph:
+    """Visit all nodes once, inputs first, and let each rule improve on what the last one made.
 
-    def rule(node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...] | None:
-        dtype = dtypes[Value(node)] if node.op.expr or node.op in _FILLS else None
-        if dtype is None or dtype is DType.bfloat16 or node.after:
-            return None
-        if node.op in _FILLS:
-            number = np.asarray(_FILLS[node.op], dtype.numpy)
-            return None if node.attrs["shape"] else (ops.constant(number, dtype=dtype),)
-        numbers = [_number(value) for value in inputs]
-        if None in numbers:
-            return None
-        names = dict(zip(node.op.inputs, numbers))
-        try:
-            with np.errstate(all="ignore"):
-                result = eval(node.op.expr or "", {"__builtins__": {}, **_NUMPY}, names)
-        except (NameError, TypeError):  # a function that numpy lacks: the kernel computes it
-            return None
-        return (ops.constant(np.asarray(result, dtype.numpy)[()], dtype=dtype),)
+    A rule gets a node on its new inputs, and the shape and dtype of every value made so far and of
+    the node's own. It returns values of the same kinds that can stand for the node's, or None.
+    """
+    shapes, dtypes = graph.fact(SHAPES), graph.fact(DTYPES)
+    kinds: dict[Value, Kind] = {}
 
-    return carry_types(graph, *rewrite(graph, rule))
+    def improved(old: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...]:
+        made = old.with_inputs(inputs).outputs
+        kind = [(shapes[value], dtypes[value]) for value in old.outputs]
+        kinds.update(zip(made, kind))
+        for rule in rules:
+            found = rule(made[0].node, kinds)
+            if found is not None:
+                made = found
+                kinds.update(zip(made, kind))
+                if made != made[0].node.outputs:  # one result of an earlier node
+                    break
+        return made
+
+    return carry_types(graph, *rewrite(graph, improved))
+
+
+def fold_constants(node: Node, kinds: Mapping[Value, Kind]) -> tuple[Value, ...] | None:
+    """Compute an elementwise op on plain numbers now: ``1 - 0.9`` becomes a constant."""
+    fill = _FILLS.get(node.op)
+    if node.after or (fill is None and not node.op.expr):
+        return None
+    dtype = kinds[node.outputs[0]][1]
+    numbers = [_number(value) for value in node.inputs]
+    if dtype is None or dtype is DType.bfloat16 or None in numbers or node.attrs.get("shape"):
+        return None
+    try:
+        with np.errstate(all="ignore"):
+            names = dict(zip(node.op.inputs, numbers))
+            made = fill if fill is not None else eval(node.op.expr or "", _NUMPY, names)
+    except (NameError, TypeError):  # a function that numpy lacks: the kernel computes it
+        return None
+    return (ops.constant(np.asarray(made, dtype.numpy)[()], dtype=dtype),)
 
 
 def _number(value: Value) -> Any:
@@ -72,32 +90,23 @@ _NEUTRAL: Mapping[str, tuple[float, tuple[int, ...]]] = {  # op: number, positio
 }
 
 
-def drop_idle(graph: Graph) -> Graph:
+def drop_idle(node: Node, kinds: Mapping[Value, Kind]) -> tuple[Value, ...] | None:
     """Drop ``x + 0``, ``x * 1``, ``-(-x)``, moves that undo each other or move nothing.
 
     A transpose in front of a matmul becomes its ``transpose_a`` or ``transpose_b``.
     """
-    shapes, dtypes = graph.fact(SHAPES), graph.fact(DTYPES)
-    kinds: dict[Value, tuple[Shape, DType | None]] = {}  # of values of the new graph
-
-    def rule(node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...] | None:
-        kind = [(shapes[value], dtypes[value]) for value in node.outputs]
-        made = node.with_inputs(inputs).outputs
-        if len(made) == 1 and not node.op.leaf:
-            same = _same_value(node, inputs)
-            known = same is not None and is_static(kind[0][0]) and kinds.get(same) == kind[0]
-            if same is not None and known and same.node.op is not ops.variable:
-                made = (same,)
-            else:
-                made = _shorter(node, inputs) or made
-        kinds.update(zip(made, kind))
-        return made
-
-    return carry_types(graph, *rewrite(graph, rule))
+    if node.op.leaf or len(node.outputs) != 1:
+        return None
+    same, kind = _same_value(node), kinds[node.outputs[0]]
+    if same is not None and is_static(kind[0]) and kinds.get(same) == kind:
+        if same.node.op is not ops.variable:  # which may be written before this is read
+            return (same,)
+    return _shorter(node)
 
 
-def _same_value(node: Node, inputs: tuple[Value, ...]) -> Value | None:
+def _same_value(node: Node) -> Value | None:
     """What the node repeats, if that has its type."""
+    inputs = node.inputs
     number, places = _NEUTRAL.get(node.op.name, (0.0, ()))
     for position in places:
         found = _FILLS.get(inputs[position].node.op, _number(inputs[position]))
@@ -129,8 +138,9 @@ def _sorted(perm: tuple[int, ...] | None) -> bool:
     return perm is not None and perm == tuple(range(len(perm)))
 
 
-def _shorter(node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...] | None:
+def _shorter(node: Node) -> tuple[Value, ...] | None:
     """The node without a move in front of it that it can make itself."""
+    inputs = node.inputs
     if node.op is ops.reshape and inputs[0].node.op is ops.reshape:
         return (ops.reshape(_before_reshapes(inputs[0]), name=node.name, **node.attrs),)
     if node.op is not ops.matmul:
@@ -143,26 +153,24 @@ def _shorter(node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...] | None:
     return None if tuple(factors) == inputs else (ops.matmul(*factors, name=node.name, **attrs),)
 
 
-def merge_equal(graph: Graph) -> Graph:
+def merge_equal() -> Rule:
     """Common subexpressions: the same op on the same inputs with the same attributes runs once.
 
     Two random nodes with one seed draw the same numbers, so they merge too. What writes never
-    merges, and reads of different versions of a variable are different inputs.
+    merges, and reads of different versions of a variable are different inputs. The rule remembers
+    what it saw: it is good for one sweep.
     """
     first: dict[Hashable, tuple[Value, ...]] = {}
 
-    def rule(node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...] | None:
+    def rule(node: Node, kinds: Mapping[Value, Kind]) -> tuple[Value, ...] | None:
         keep = node.op.mutates or node.after or (node.op.leaf and node.op.name != "constant")
         if keep or node.op is ops.group:
             return None
-        reads = tuple((value, value.version) for value in inputs)
-        attrs = tuple((name, _key(value)) for name, value in node.attrs.items())
-        key = (node.op, reads, attrs)
-        if key not in first:
-            first[key] = node.with_inputs(inputs).outputs
-        return first[key]
+        versions = tuple([value.version for value in node.inputs])
+        attrs = tuple([_key(value) for value in node.attrs.values()])
+        return first.setdefault((node.op, node.inputs, versions, attrs), node.outputs)
 
-    return carry_types(graph, *rewrite(graph, rule))
+    return rule
 
 
 def _key(value: Any) -> Hashable:

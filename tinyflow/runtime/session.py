@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +32,7 @@ from tinyflow.passes import (
 from tinyflow.passes.contract import Step
 from tinyflow.program import Program, Register, lower
 from tinyflow.runtime.checkpoint import Checkpoint, capture
+from tinyflow.runtime.collector import no_collector
 from tinyflow.runtime.executor import Executable, emit
 from tinyflow.runtime.failure import failure
 from tinyflow.runtime.interpreter import interpret
@@ -144,7 +143,7 @@ class Session:
         return compiled
 
     def _compile(self, key: _Key, arrays: Sequence[Array]) -> _Compiled:
-        with _no_collector():
+        with no_collector():
             return self._compile_now(key, arrays)
 
     def _compile_now(self, key: _Key, arrays: Sequence[Array]) -> _Compiled:
@@ -393,18 +392,6 @@ def _read_device(word: str) -> Device:
         known = ", ".join((*OPTIONS, "interpret"))
         expected = f"{error.expected}; or an option: {known}"
         raise RunError(error.what, got=repr(word), expected=expected) from None
-
-
-@contextmanager
-def _no_collector() -> Iterator[None]:
-    """Passes make no garbage while they build graphs; looking for it took a third of the time."""
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collects:
-            gc.enable()
 
 
 def _kernels(device: Device, options: frozenset[str]) -> KernelTable:

@@ -17,6 +17,7 @@ from tinyflow.frontend.tf.scope import current_scope
 from tinyflow.frontend.tf.tensor import Tensor, Variable
 from tinyflow.ir import Graph
 from tinyflow.passes.gradient import gradient as reference_gradient
+from tinyflow.runtime.collector import no_collector
 
 __all__ = ["Optimizer", "Rate"]
 
@@ -39,8 +40,9 @@ class Optimizer:
         ``global_step`` is a variable that counts the steps. ``gradient`` is the pass that
         differentiates: hand in your own. Raises GradientError if there is nothing to train.
         """
-        pairs = self.compute_gradients(loss, var_list, gradient=gradient)
-        return self.apply_gradients(pairs, global_step)
+        with no_collector():
+            pairs = self.compute_gradients(loss, var_list, gradient=gradient)
+            return self.apply_gradients(pairs, global_step)
 
     def compute_gradients(
         self,
