@@ -9,12 +9,13 @@ import pytest
 
 from tinyflow import ops
 from tinyflow.codegen.c import c_source
-from tinyflow.codegen.expression import Builder, Level, Scalar, Unsupported, evaluate
+from tinyflow.codegen.expression import Builder, Scalar, Unsupported, evaluate
 from tinyflow.codegen.llvm import llvm_source
 from tinyflow.codegen.nest import ColumnLoop, Nest
 from tinyflow.codegen.scalar import nest, supported
 from tinyflow.ir import Graph, Value
 from tinyflow.ops import OPS
+from tinyflow.ops.sweep import Level
 from tinyflow.passes import infer
 from tinyflow.types import DType
 

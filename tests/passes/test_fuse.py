@@ -11,19 +11,13 @@ import pytest
 import tinyflow as tf
 from tinyflow import ops
 from tinyflow.codegen.scalar import supported
-from tinyflow.errors import RunError
+from tinyflow.errors import GraphError, RunError
 from tinyflow.ir import Graph, Node, Value, text
-from tinyflow.passes import infer
+from tinyflow.ops.sweep import MOST_INPUTS, MOST_NODES, Group, Level
+from tinyflow.passes import infer, order
 from tinyflow.passes.expand import expand
-from tinyflow.passes.fuse import (
-    MOST_INPUTS,
-    MOST_NODES,
-    Group,
-    Level,
-    forward_assigned,
-    fuse,
-    grow_groups,
-)
+from tinyflow.passes.fuse import forward_assigned, fuse
+from tinyflow.passes.grow import grow_groups
 
 X = ops.placeholder(dtype="float32", shape=(4, 3), name="x")
 W = ops.variable(dtype="float32", shape=(4, 3), name="w")
@@ -297,3 +291,10 @@ def test_a_group_that_is_only_waited_for_stays() -> None:
     graph = fused(after)
     assert "fused" in launches(graph)
     assert all(body.outputs for body in bodies(graph))
+
+
+def test_a_graph_that_cannot_run_is_left_for_order_to_name_the_reader() -> None:
+    value = ops.variable(dtype="float32", shape=(4, 3), name="v")
+    graph = infer(Graph((ops.add(W, ops.assign(W, value)),)))
+    with pytest.raises(GraphError, match="reads variable 'w' as it was before a write"):
+        order(fuse(graph))

@@ -11,9 +11,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 
-from tinyflow.codegen.expression import Level, Scalar
+from tinyflow.codegen.expression import Scalar
 from tinyflow.codegen.functions import needed_functions, program
 from tinyflow.codegen.nest import Array, ColumnLoop, Nest, Statement, Store
+from tinyflow.ops.sweep import Level
 from tinyflow.types import DType
 
 __all__ = ["C_FLAGS", "c_source"]

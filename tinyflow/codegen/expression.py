@@ -10,15 +10,15 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 from functools import lru_cache
 
 import numpy as np
 
 from tinyflow.errors import TinyflowError
+from tinyflow.ops.sweep import AT_END, Level
 from tinyflow.types import DType
 
-__all__ = ["TRUTH", "Builder", "Level", "Scalar", "Unsupported", "evaluate", "show"]
+__all__ = ["TRUTH", "Builder", "Scalar", "Unsupported", "evaluate", "joined", "show"]
 
 Number = bool | int | float
 _BINARY = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.Pow: "pow"}
@@ -46,27 +46,16 @@ class Unsupported(TinyflowError):
     """A group that no kernel can be generated for; ``what`` is the reason."""
 
 
-class Level(IntEnum):
-    """How often a scalar is computed: once, per column, per row, per element, or at the end."""
-
-    SCALAR = 0
-    COLUMN = 1
-    ROW = 2
-    FULL = 3
-    TOTAL = 4  # a reduction of everything, or made of one
-    COLUMN_TOTAL = 5  # a reduction over the rows, or made of one
-
-    @staticmethod
-    def join(levels: Sequence[Level]) -> Level:
-        """Level of what is computed from values of these levels; raises Unsupported."""
-        found = set(levels) - {Level.SCALAR}
-        if Level.ROW in found and Level.COLUMN in found:
-            found = found - {Level.ROW, Level.COLUMN} | {Level.FULL}
-        if found <= {Level.COLUMN, Level.TOTAL, Level.COLUMN_TOTAL} and len(found) > 1:
-            found = {Level.COLUMN_TOTAL}
-        if found & {Level.TOTAL, Level.COLUMN_TOTAL} and found & {Level.ROW, Level.FULL}:
-            raise Unsupported("a sum over all rows is used again in every row")
-        return max(found, default=Level.SCALAR)
+def joined(levels: Sequence[Level]) -> Level:
+    """Level of what is computed from values of these levels; raises Unsupported."""
+    found = set(levels) - {Level.SCALAR}
+    if Level.ROW in found and Level.COLUMN in found:
+        found = found - {Level.ROW, Level.COLUMN} | {Level.FULL}
+    if found <= {Level.COLUMN, *AT_END} and len(found) > 1:
+        found = {Level.COLUMN_TOTAL}
+    if found & set(AT_END) and found & {Level.ROW, Level.FULL}:
+        raise Unsupported("a sum over all rows is used again in every row")
+    return max(found, default=Level.SCALAR)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -153,7 +142,7 @@ class Builder:
         operands = args[1:] if op == "where" else args
         dtype = next((x.dtype for x in operands if isinstance(x, Scalar)), otherwise)
         typed = [x if isinstance(x, Scalar) else self.constant(x, dtype) for x in args]
-        level = Level.join([x.level for x in typed])
+        level = joined([x.level for x in typed])
         if op in ("float32", "float64"):
             return self.cast(typed[0], DType(op))
         if op in ("bits", "unbits"):

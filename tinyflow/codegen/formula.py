@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tinyflow.codegen.expression import TRUTH, Builder, Level, Scalar, Unsupported, evaluate
-from tinyflow.codegen.space import REDUCTIONS, Space, reduced
+from tinyflow.codegen.expression import TRUTH, Builder, Scalar, Unsupported, evaluate
+from tinyflow.codegen.space import Space, reduced
 from tinyflow.ir import Graph, Node, Value
+from tinyflow.ops.sweep import AT_END, MOVES, REDUCTIONS, Level
 from tinyflow.passes import DTYPES, SHAPES
 from tinyflow.types import DType
 
-__all__ = ["AT_END", "Formulas"]
+__all__ = ["Formulas"]
 
-AT_END = (Level.TOTAL, Level.COLUMN_TOTAL)
 _OF_INTEGERS = frozenset({"where"})
 _OF_TRUTH = TRUTH | {"where", "cast"}
 
@@ -46,9 +46,9 @@ class Formulas:
             number = node.attrs["value"].item() if name == "constant" else int(name == "ones")
             return self.builder.constant(number, dtype)
         inputs = [self.scalar[x] for x in node.inputs]
-        if name in ("reshape", "broadcast_to"):
+        if node.op in MOVES:
             return inputs[0]
-        if name in REDUCTIONS:
+        if node.op in REDUCTIONS:
             return self._reduction(node, inputs[0])
         names = {**_numbers(node.attrs), **dict(zip(node.op.inputs, inputs))}
         before = len(self.builder.order)

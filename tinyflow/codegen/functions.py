@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 
-from tinyflow.codegen.expression import Builder, Level, Scalar, evaluate
+from tinyflow.codegen.expression import Builder, Scalar, evaluate
+from tinyflow.ops.sweep import Level
 from tinyflow.types import DType
 
 __all__ = ["FROM_LIBM", "PROGRAMS", "needed_functions", "program"]

@@ -11,10 +11,11 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from tinyflow.codegen.expression import Level, Scalar
+from tinyflow.codegen.expression import Scalar
 from tinyflow.codegen.functions import needed_functions
 from tinyflow.codegen.llvm_code import TYPES, Writer, declarations, function, number, suffix
 from tinyflow.codegen.nest import Array, ColumnLoop, Nest, Statement, Store
+from tinyflow.ops.sweep import Level
 from tinyflow.types import DType
 
 __all__ = ["llvm_source"]

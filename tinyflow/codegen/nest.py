@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tinyflow.codegen.expression import Level, Scalar
+from tinyflow.codegen.expression import Scalar
+from tinyflow.ops.sweep import Level
 from tinyflow.types import DType
 
 __all__ = ["Array", "ColumnLoop", "Let", "SCRATCH_BYTES", "Nest", "Statement", "Store"]

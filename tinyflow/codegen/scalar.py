@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from tinyflow.codegen.expression import Level, Scalar, Unsupported
-from tinyflow.codegen.formula import AT_END, Formulas
+from tinyflow.codegen.expression import Scalar, Unsupported
+from tinyflow.codegen.formula import Formulas
 from tinyflow.codegen.functions import program
 from tinyflow.codegen.nest import SCRATCH_BYTES, Array, ColumnLoop, Let, Nest, Statement, Store
 from tinyflow.codegen.space import Space, iteration_space
 from tinyflow.ir import Graph
 from tinyflow.ops.fused import body_inputs
+from tinyflow.ops.sweep import AT_END, Level
 from tinyflow.types import DType
 
 __all__ = ["nest", "supported"]

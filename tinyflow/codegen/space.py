@@ -11,18 +11,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 
-from tinyflow.codegen.expression import Level, Unsupported
-from tinyflow.ir import Graph, Node, Value
+from tinyflow import ops
+from tinyflow.codegen.expression import Unsupported
+from tinyflow.ir import CONSTANT, Graph, Node, Value
 from tinyflow.ops.rules import normal_axes
+from tinyflow.ops.sweep import REDUCTIONS, Level, computes, stretch
 from tinyflow.passes import DTYPES, SHAPES
 from tinyflow.types import DType, elements, is_static, show_shape
 
-__all__ = ["REDUCTIONS", "Space", "iteration_space", "reduced"]
+__all__ = ["Space", "iteration_space", "reduced"]
 
-REDUCTIONS = frozenset({"reduce_sum", "reduce_mean", "reduce_max"})
 _LOADED = (DType.bool, DType.int32, DType.int64, DType.float32, DType.float64)
-_FILLS = frozenset({"zeros", "ones"})
-_MOVES = frozenset({"reshape", "broadcast_to"})
+_SOURCES = (CONSTANT, ops.placeholder, ops.zeros, ops.ones)
 Sizes = tuple[int, ...]
 
 
@@ -66,28 +66,18 @@ def _sizes(body: Graph, value: Value) -> Sizes:
 
 
 def _check(node: Node) -> None:
-    known = node.op.name in REDUCTIONS | _MOVES | _FILLS | {"placeholder", "constant"}
-    if not known and node.op.expr is None:
+    if not computes(node) and node.op not in _SOURCES:
         raise Unsupported("the op has no scalar expression", node=node)
-    if node.op.name == "constant" and node.attrs["value"].size != 1:
+    if node.op is CONSTANT and node.attrs["value"].size != 1:
         raise Unsupported("a constant array", node=node, fix="Make it an input.")
 
 
-def _relation(small: Sizes, large: Sizes) -> tuple[str, int]:
-    """How numpy stretches ``small``: ("same", _), ("one", _), ("column" or "row", row length)."""
-    padded = (1,) * (len(large) - len(small)) + small
-    if padded == large:
-        return "same", 0
-    if prod(small) == 1:
-        return "one", 1
-    for at in range(len(large)):
-        left, right, length = padded[:at], padded[at:], prod(large[at:])
-        if prod(left) == 1 and right == large[at:]:
-            return "column", length
-        if left == large[:at] and prod(right) == 1:
-            return "row", length
-    shown = f"{show_shape(small)} to {show_shape(large)}"
-    raise Unsupported("a broadcast along an axis in the middle", got=shown)
+def _stretched(small: Sizes, large: Sizes) -> tuple[Level, int]:
+    found = stretch(small, large)
+    if found is None:
+        shown = f"{show_shape(small)} to {show_shape(large)}"
+        raise Unsupported("a broadcast along an axis in the middle", got=shown)
+    return found
 
 
 def reduced(node: Node, shape: Sizes) -> tuple[str, int]:
@@ -109,15 +99,15 @@ def reduced(node: Node, shape: Sizes) -> tuple[str, int]:
 
 def _row_length(node: Node, shapes: Mapping[Value, Sizes], size: int) -> int | None:
     """m, where this node tells; raises Unsupported if it stretches to less than the full space."""
-    if node.op.name in REDUCTIONS:
+    if node.op in REDUCTIONS:
         shape = shapes[node.inputs[0]]
         return reduced(node, shape)[1] or None if prod(shape) == size else None
-    if node.op.name == "reshape":
+    if node.op is ops.reshape:
         return None
     found = None
     for value in node.inputs:
-        kind, length = _relation(shapes[value], shapes[Value(node)])
-        if kind in ("row", "column"):
+        level, length = _stretched(shapes[value], shapes[Value(node)])
+        if level in (Level.ROW, Level.COLUMN):
             if prod(shapes[Value(node)]) != size:
                 raise Unsupported("a broadcast to less than the full space", node=node)
             if found not in (None, length):
@@ -145,7 +135,7 @@ class _Levels:
         """Look at every node once; True if something new was found."""
         before = len(self.found)
         for node in body.nodes:
-            if node.op.name in REDUCTIONS:
+            if node.op in REDUCTIONS:
                 kind, _ = reduced(node, self.shapes[node.inputs[0]])
                 if kind in ("rows", "columns"):
                     full = self.found.get(node.inputs[0]) is Level.FULL
@@ -156,14 +146,14 @@ class _Levels:
                     self._same(node.inputs[0], Value(node))
                 continue
             for value in node.inputs:
-                if node.op.name == "reshape":
+                if node.op is ops.reshape:
                     self._same(value, Value(node))
                     continue
-                kind, _ = _relation(self.shapes[value], self.shapes[Value(node)])
-                if kind == "same":
+                level, _ = _stretched(self.shapes[value], self.shapes[Value(node)])
+                if level is Level.FULL:
                     self._same(value, Value(node))
-                elif kind != "one":
-                    self._set(value, Level.ROW if kind == "row" else Level.COLUMN)
+                elif level is not Level.SCALAR:
+                    self._set(value, level)
         return len(self.found) > before
 
     def final(self) -> Mapping[Value, Level]:

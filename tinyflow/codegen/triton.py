@@ -13,9 +13,10 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tinyflow.codegen.expression import Level, Scalar, Unsupported
+from tinyflow.codegen.expression import Scalar, Unsupported
 from tinyflow.codegen.functions import needed_functions, program
 from tinyflow.codegen.nest import Nest
+from tinyflow.ops.sweep import Level
 from tinyflow.types import DType
 
 __all__ = ["TritonKernel", "triton_kernel"]

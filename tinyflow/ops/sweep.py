@@ -1,0 +1,158 @@
+"""What one kernel can compute: a sweep over rows of columns. Layer: ops.
+
+A kernel visits every element of its *space* once, row by row; the last axis of the space holds the
+columns, all axes before it the rows. Each value has a *level*, how often it is computed during the
+sweep. That decides what fits: one number per row can be read in all its columns, but a sum over the
+rows is known only when the sweep has ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from math import prod
+
+from tinyflow.ir import Node, Value
+from tinyflow.ops.elementwise import cast
+from tinyflow.ops.layout import broadcast_to, reshape
+from tinyflow.ops.reduction import reduce_max, reduce_mean, reduce_sum
+from tinyflow.ops.rules import normal_axes
+from tinyflow.types import DType, Shape, elements, is_static
+
+__all__ = ["AT_END", "MOVES", "REDUCTIONS", "Group", "Level", "computes", "stretch"]
+
+MOST_INPUTS = 24  # more would spill registers
+MOST_NODES = 64  # compilers take more than linear time
+REDUCTIONS = (reduce_sum, reduce_mean, reduce_max)
+MOVES = (reshape, broadcast_to)
+
+
+class Level(IntEnum):
+    """How often a value is computed: once, per column, per row, per element, or at the end."""
+
+    SCALAR = 0
+    COLUMN = 1
+    ROW = 2
+    FULL = 3
+    TOTAL = 4  # a reduction of everything, or made of one
+    COLUMN_TOTAL = 5  # a reduction over the rows, or made of one
+
+
+AT_END = (Level.TOTAL, Level.COLUMN_TOTAL)
+
+
+def computes(node: Node) -> bool:
+    """True for the kinds of ops that kernels can be generated for."""
+    return bool(node.op.expr) or node.op in REDUCTIONS or node.op in MOVES
+
+
+def stretch(small: tuple[int, ...], large: tuple[int, ...]) -> tuple[Level, int] | None:
+    """The level of ``small`` where numpy stretches it to ``large``, and the row length it needs.
+
+    0 stands for any length. None if it is stretched along axes that are neither first nor last.
+
+    >>> stretch((3,), (2, 3)), stretch((2, 1), (2, 3)), stretch((2, 1, 3), (2, 4, 3))
+    ((<Level.COLUMN: 1>, 3), (<Level.ROW: 2>, 3), None)
+    """
+    padded = (1,) * (len(large) - len(small)) + small
+    if padded == large:
+        return Level.FULL, 0
+    if prod(small) == 1:
+        return Level.SCALAR, 0
+    for at in range(len(large)):
+        left, right, length = padded[:at], padded[at:], prod(large[at:])
+        if prod(left) == 1 and right == large[at:]:
+            return Level.COLUMN, length
+        if left == large[:at] and prod(right) == 1:
+            return Level.ROW, length
+    return None
+
+
+@dataclass(slots=True)
+class Group:
+    """Nodes that are computed in one sweep over ``space``, and the level of each of their values.
+
+    ``shapes`` and ``dtypes`` tell of all values of the graph; the sweep computes in ``dtype``.
+    """
+
+    shapes: Mapping[Value, Shape]
+    dtypes: Mapping[Value, DType | None]
+    space: tuple[int, ...]
+    dtype: DType
+    nodes: list[Node] = field(default_factory=list)
+    levels: dict[Value, Level] = field(default_factory=dict)
+    inputs: dict[tuple[Value, int], None] = field(default_factory=dict)
+    ends: dict[Shape, Level] = field(default_factory=dict)  # what is known only at the end
+
+    def level(self, node: Node) -> Level | None:
+        """The level that the result of ``node`` would have in this group; None: it does not fit."""
+        if node.after or len(node.outputs) != 1 or not computes(node):
+            return None
+        if not all(is_static(self.shapes[value]) for value in (*node.inputs, *node.outputs)):
+            return None
+        new = {v for v in node.inputs if v not in self.levels and elements(self.shapes[v]) != 1}
+        if len(self.nodes) >= MOST_NODES or len(self.inputs) + len(new) > MOST_INPUTS:
+            return None
+        if not self._dtypes_fit(node):
+            return None
+        return self._reduced(node) if node.op in REDUCTIONS else self._elementwise(node)
+
+    def add(self, node: Node, level: Level) -> None:
+        """Take ``node`` in."""
+        self.nodes.append(node)
+        self.levels[Value(node)] = level
+        if level in AT_END:
+            self.ends[self.shapes[Value(node)]] = level
+        for value in node.inputs:
+            if value not in self.levels:
+                self.inputs[value, value.version] = None
+
+    def _dtypes_fit(self, node: Node) -> bool:
+        """One dtype and truths; comparisons and casts read integers, and moves pass them on."""
+        made, moves = self.dtypes[Value(node)], node.op in MOVES
+        plain = {self.dtype, DType.bool}
+        more = plain | {DType.int32, DType.int64}
+        reads = more if moves or node.op is cast or made is DType.bool else plain
+        makes = more if moves else plain
+        return made in makes and {self.dtypes[value] for value in node.inputs} <= reads
+
+    def _lies(self, value: Value) -> Level | None:
+        """The level of something that each element is computed from."""
+        shape: tuple[int, ...] = self.shapes[value]  # type: ignore[assignment]  # it is static
+        level, columns = stretch(shape, self.space) or (None, 0)
+        if self.levels.get(value) is Level.ROW and level is Level.COLUMN:  # as many rows as columns
+            return None
+        return level if not columns or columns == self.space[-1] else None
+
+    def _elementwise(self, node: Node) -> Level | None:
+        """Elements need operands that numpy stretches; rows and totals need their own kind."""
+        shapes = [self.shapes[value] for value in node.inputs]
+        inside = {self.levels[value] for value in node.inputs if value in self.levels}
+        shape = self.shapes[Value(node)]
+        if shape == self.space and not inside & set(AT_END):
+            levels = {self._lies(value) for value in node.inputs}
+            moved = node.op is reshape and levels != {Level.FULL}
+            return None if None in levels or moved else Level.FULL
+        if node.op is reshape:  # a number per row, laid beside the columns: (n,) -> (n, 1), or back
+            rows = {self.space[:-1], (*self.space[:-1], 1)} if len(self.space) > 1 else set()
+            return Level.ROW if inside <= {Level.ROW} and {*shapes, shape} <= rows else None
+        if not node.op.expr or not set(shapes) <= {shape, ()}:
+            return None
+        if inside == {Level.ROW}:
+            return Level.ROW
+        return max(inside, default=self.ends.get(shape)) if inside <= set(AT_END) else None
+
+    def _reduced(self, node: Node) -> Level | None:
+        """Over the columns: ROW. Over the rows or everything: known only at the end."""
+        x = node.inputs[0]
+        shape, level = self.shapes[x] or (), self.levels.get(x, Level.FULL)
+        axes, last = normal_axes(node.attrs["reduction_indices"], len(shape)), len(shape) - 1
+        if level is not Level.ROW and (level is not Level.FULL or shape != self.space):
+            return None
+        if len(axes) == len(shape):
+            return None if node.op is reduce_max else Level.TOTAL
+        if level is Level.FULL and axes == (last,):
+            return Level.ROW
+        leading = level is Level.FULL and axes == tuple(range(last))
+        return Level.COLUMN_TOTAL if leading and node.op is reduce_sum else None

@@ -1,0 +1,152 @@
+"""Grow groups of nodes that one kernel can compute, while scheduling. Layer: passes."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Sequence
+from graphlib import TopologicalSorter
+from itertools import islice
+
+from tinyflow import ops
+from tinyflow.ir import Graph, Node, Value, users
+from tinyflow.ops.sweep import MOST_NODES, MOVES, REDUCTIONS, Group, computes
+from tinyflow.passes.infer import DTYPES, SHAPES
+from tinyflow.passes.order import dependencies
+from tinyflow.types import DType, elements, is_static
+
+__all__ = ["grow_groups"]
+
+_FEW = 6  # how far back to look for what a group may take in
+_COSTLY = (ops.exp, ops.tanh, ops.sigmoid, ops.erf, ops.gelu, ops.gelu_grad)
+
+
+def grow_groups(graph: Graph) -> list[Group | Node]:
+    """All nodes, alone or in groups, in an order in which they can run.
+
+    Kahn's algorithm: nodes that cannot be fused run first. When only others are ready, the one
+    whose result is wanted first starts a group, which takes in whatever is ready, fits and touches
+    it. A group can run as one because nothing outside ran while it grew. Linear in edges.
+    Raises graphlib.CycleError if there is no such order.
+    """
+    return _Growth(graph).runs()
+
+
+class _Growth:
+    """The state of one scheduling run."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph, self.place = graph, {node: i for i, node in enumerate(graph.nodes)}
+        self.shapes, self.dtypes = graph.fact(SHAPES), graph.fact(DTYPES)
+        self.users = users(graph)
+        self.wanted = self._wanted()
+        self.waiting = TopologicalSorter(dependencies(graph))
+        self.waiting.prepare()
+        self.ready: dict[Node, Group | None] = {}  # and the group that each may start
+        self.done: set[Node] = set()
+        self.first: list[tuple[bool, bool, int, int]] = []  # heap of what is ready: see _urgency
+        self._wake()
+
+    def runs(self) -> list[Group | Node]:
+        """Run everything, a node or a group at a time."""
+        found: list[Group | Node] = []
+        while self.first:
+            node = self.graph.nodes[heapq.heappop(self.first)[-1]]
+            if node not in self.ready:  # a group took it
+                continue
+            group = self.ready[node]
+            self._run(node)
+            members = self._grown(group).nodes if group else [node]
+            found += [group] if group and _worth_a_kernel(members) else members
+        return found
+
+    def _run(self, node: Node) -> None:
+        del self.ready[node]
+        self.done.add(node)
+        self.waiting.done(node)
+        self._wake()
+
+    def _wake(self) -> None:
+        """Put what waits for nothing any more in line."""
+        for node in self.waiting.get_ready():
+            self.ready[node] = self._seed(node)
+            heapq.heappush(self.first, self._urgency(node))
+
+    def _seed(self, node: Node) -> Group | None:
+        """A group that starts with ``node``, over the space of its result or of what it reduces."""
+        dtype = self.dtypes.get(Value(node))
+        if dtype is DType.bool:  # a mask goes with what it masks
+            made = [v for reader in self._readers(node) for v in reader.outputs]
+            dtype = next((self.dtypes[v] for v in made if self.dtypes[v] is not DType.bool), None)
+        space = self.shapes.get(node.inputs[0] if node.op in REDUCTIONS else Value(node))
+        if dtype not in (DType.float32, DType.float64) or not is_static(space):
+            return None
+        group = Group(self.shapes, self.dtypes, tuple(dim or 0 for dim in space or ()), dtype)
+        level = group.level(node)
+        if level is None or node.op.leaf:
+            return None
+        group.add(node, level)
+        return group
+
+    def _urgency(self, node: Node) -> tuple[bool, bool, int, int]:
+        """What can't be fused runs first; moves, and what leaves make, when they are wanted."""
+        move, place = node.op in MOVES, self.place[node]
+        if self.ready[node] is None and not move:
+            return False, False, 0, place
+        large = not move and elements(self.shapes[Value(node)]) > 1
+        early = large and all(value.node.is_leaf for value in node.inputs)
+        return True, early, self.wanted[node], place
+
+    def _wanted(self) -> dict[Node, int]:
+        """The place at which each result meets another one: up to there a chain runs as one."""
+        found: dict[Node, int] = {}
+        for node in reversed(self.graph.nodes):
+            places = [len(self.place)]
+            for reader in self._readers(node):
+                alone = all(v.node is node or v.node.is_leaf for v in reader.inputs)
+                chain = alone and (reader.op.expr or reader.op in MOVES)
+                places.append(found[reader] if chain else self.place[reader])
+            found[node] = min(places)
+        return found
+
+    def _grown(self, group: Group) -> Group:
+        """The group with all that is ready, fits and touches it, until nothing does."""
+        touched: set[Value] = set()
+        for member in group.nodes:  # grows meanwhile
+            for other in self._neighbours(member, group, touched):
+                level = group.level(other) if other in self.ready else None
+                if level is not None:
+                    group.add(other, level)
+                    self._run(other)
+        return group
+
+    def _neighbours(self, node: Node, group: Group, touched: set[Value]) -> Iterator[Node]:
+        """What makes the other inputs of readers of ``node``, the readers, and its siblings."""
+        near = self._readers(node)
+        for reader in filter(computes, near):
+            yield from self._makers(reader)
+        yield from near
+        for value in node.inputs:
+            if self.shapes[value] == group.space and value not in touched:
+                touched.add(value)
+                left = (reader for reader, _ in self.users[value] if reader not in self.done)
+                yield from islice(left, MOST_NODES)  # of thousands, each group looks at a few
+
+    def _makers(self, node: Node) -> list[Node]:
+        """The last few nodes that ``node`` waits for and that could join, in order."""
+        found: list[Node] = []
+        stack = [value.node for value in node.inputs]
+        while stack and len(found) < _FEW:
+            maker = stack.pop()
+            if maker not in self.done and computes(maker):
+                found.append(maker)
+                stack += [value.node for value in maker.inputs]
+        return found[::-1]
+
+    def _readers(self, node: Node) -> list[Node]:
+        return [reader for reader, _ in self.users.get(Value(node), ())]
+
+
+def _worth_a_kernel(nodes: Sequence[Node]) -> bool:
+    """One op is worth a kernel only where generated polynomials beat the library."""
+    costly = any(node.op in _COSTLY for node in nodes)
+    return costly or sum(node.op not in MOVES for node in nodes) > 1
