@@ -18,9 +18,9 @@ from tinyflow.types import Device
 if TYPE_CHECKING:
     from tinyflow.ir.op import Op
 
-__all__ = ["Node", "Value", "user_line"]
+__all__ = ["NO_ATTRS", "Node", "Value", "user_line"]
 
-_NO_ATTRS: Mapping[str, Any] = MappingProxyType({})
+NO_ATTRS: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -33,7 +33,7 @@ class Node:
 
     op: Op
     inputs: tuple[Value, ...] = ()
-    attrs: Mapping[str, Any] = field(default_factory=lambda: _NO_ATTRS)
+    attrs: Mapping[str, Any] = field(default_factory=lambda: NO_ATTRS)
     name: str | None = None
     after: tuple[Node, ...] = ()
     device: Device | None = None
@@ -81,9 +81,13 @@ class Value:
     node: Node
     index: int = 0
     version: int = field(default=0, compare=False)
+    _hash: int = field(init=False, compare=False)  # looked up too often to be computed each time
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash(self.node) + self.index)
 
     def __hash__(self) -> int:
-        return hash(self.node) + self.index  # the generated one builds a tuple for each look-up
+        return self._hash
 
     def __repr__(self) -> str:
         index = f":{self.index}" if self.index else ""

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from tinyflow.errors import GraphError, TinyflowError
-from tinyflow.ir.node import PLACED_ON, Node, Value, user_line
+from tinyflow.ir.node import NO_ATTRS, PLACED_ON, Node, Value, user_line
 from tinyflow.types import DType, Shape, as_dtype, as_shape
 
 __all__ = [
@@ -75,10 +75,15 @@ def _float(value: object) -> float:
 
 def _ints(value: object) -> tuple[int, ...]:
     items = [value] if isinstance(value, int | np.integer) else list(value)  # type: ignore[call-overload]
-    return tuple(int(_exact(int)(item)) for item in items)  # type: ignore[call-overload]
+    return tuple([int(_whole(item)) for item in items])  # type: ignore[call-overload]
+
+
+_whole = _exact(int)
 
 
 def _array(value: object) -> np.ndarray[Any, Any]:
+    if isinstance(value, np.ndarray) and value.base is None and not value.flags.writeable:
+        return value  # made here before
     array = np.array(value)  # a copy: attributes never change
     as_dtype(array.dtype)
     array.flags.writeable = False
@@ -86,7 +91,7 @@ def _array(value: object) -> np.ndarray[Any, Any]:
 
 
 _NORMALISE: dict[str, Callable[[Any], Any]] = {
-    "int": _exact(int),
+    "int": _whole,
     "float": _float,
     "bool": _exact(bool),
     "str": _exact(str),
@@ -189,6 +194,8 @@ class Op:
 
     def check_attrs(self, attrs: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return all attributes, checked and with defaults; raises GraphError."""
+        if not self.attributes and not attrs:
+            return NO_ATTRS
         unknown = [key for key in attrs if key not in self.attributes]
         if unknown:
             known = ", ".join(self.attributes) or "none"
