@@ -213,15 +213,21 @@ WINDOWS = {
     "padded unevenly": {"strides": (1, 2), "padding": (0, 2, 1, 0)},
     "same": {"strides": (2, 3), "padding": None},
 }
+SPREAD = {
+    "in groups": {"groups": 2, "strides": (2, 1), "padding": (1, 1, 1, 1)},
+    "dilated": {"dilations": (2, 3), "padding": (2, 1, 2, 2)},
+    "dilated in groups, same": {"dilations": (1, 2), "groups": 2, "padding": None},
+}
 
 
-def _images() -> list[Case]:
+def _convolutions() -> list[Case]:
     cases = []
-    for how, window in WINDOWS.items():
-        x, weight, bias = normal(2, 2, 4, 3), normal(3, 2, 3, 2), normal(3)
+    for how, window in {**WINDOWS, **SPREAD}.items():
+        groups: int = window.get("groups", 1)
+        x, weight, bias = normal(2, 2, 4, 3), normal(4, 2 // groups, 3, 2), normal(4)
         y = ops.conv2d(ops.constant(x), ops.constant(weight), **window)
         dy = normal(*infer(Graph((y,))).fact(SHAPES)[y])
-        conv, pooled = partial(ops.conv2d, **window), {"ksize": (3, 2), **window}
+        conv = partial(ops.conv2d, **window)
         cases += [
             Case(f"conv2d {how}", conv, (x, weight, bias)),
             Case(f"conv2d without bias {how}", conv, (x, weight)),
@@ -243,6 +249,17 @@ def _images() -> list[Case]:
                 (dy,),
                 (x, weight),
             ),
+        ]
+    return cases
+
+
+def _images() -> list[Case]:
+    cases = []
+    for how, window in WINDOWS.items():
+        x, pooled = normal(2, 2, 4, 3), {"ksize": (3, 2), **window}
+        y = ops.avg_pool2d(ops.constant(x), **pooled)
+        dy = normal(*infer(Graph((y,))).fact(SHAPES)[y])
+        cases += [
             Case(f"max_pool2d {how}", lambda x, p=pooled: ops.max_pool2d(x, **p)[0], (x,)),
             Case(f"max_pool2d_take {how}", partial(_taken, pooled), (x,), (normal(*x.shape),)),
             Case(f"max_pool2d_grad {how}", partial(_put_back, pooled), (dy[:, :2],), (x,)),
@@ -516,6 +533,7 @@ CASES = [
     *_matrices(),
     *_layout(),
     *_nn(),
+    *_convolutions(),
     *_images(),
     *_normalisation(),
     *_state(),

@@ -166,6 +166,24 @@ def test_forward_and_backward_agree_with_torch(config: str) -> None:
 
 
 @pytest.mark.parametrize("config", ["cpu", "numpy"])
+def test_a_convolution_in_groups_and_dilated_agrees_with_torch(config: str) -> None:
+    options: Any = {"kernel": (3, 2), "num_filter": 6, "num_group": 2, "dilate": (2, 3)}
+    net = mx.Convolution(mx.Variable("x"), stride=(2, 1), pad=(1, 2), name="c", **options)
+    assert net.infer_shape(x=(2, 4, 9, 8))[0][1:] == [(6, 2, 3, 2), (6,)]
+    run = net.simple_bind(config, x=(2, 4, 9, 8))
+    randomise(run)
+    at = [torch.tensor(np.array(a), requires_grad=True) for a in run.arg_dict.values()]
+    expected = torch.nn.functional.conv2d(*at, (2, 1), (1, 2), (2, 3), 2)
+    (y,) = run.forward(is_train=True)
+    np.testing.assert_allclose(y, expected.detach(), rtol=1e-4, atol=1e-5)
+    run.backward(np.ones(expected.shape))
+    expected.sum().backward()  # type: ignore[no-untyped-call]
+    for slope, tensor in zip(run.grad_dict.values(), at):
+        np.testing.assert_allclose(slope, tensor.grad, rtol=1e-4, atol=1e-4)
+    assert mx.load_json(net.tojson()).tojson() == net.tojson()
+
+
+@pytest.mark.parametrize("config", ["cpu", "numpy"])
 def test_an_mlp_learns_digits(config: str) -> None:
     net = mx.sym.SoftmaxOutput(mlp(), name="softmax")
     run = net.simple_bind(ctx=config, data=(100, 784))
@@ -325,9 +343,18 @@ def bound() -> mx.Executor:
         (lambda: mx.relu(3.0), GraphError, "wrong inputs"),
         (lambda: mx.Activation(mx.Variable("x"), act_type="elu"), GraphError, "'elu'.*'relu' or"),
         (
-            lambda: mx.Convolution(mx.Variable("x"), kernel=(3, 3), num_filter=1, dilate=(2, 2)),
+            lambda: mx.Convolution(
+                mx.Variable("x"), kernel=(3, 3), num_filter=1, dilate=(2,), name="c"
+            ).graph(),
             GraphError,
-            r"Convolution.*'dilate': this value is not supported.*\(2, 2\)",
+            r"'c'.*only images.*dilate \(2,\); expected two sizes",
+        ),
+        (
+            lambda: mx.Convolution(
+                mx.Variable("x"), kernel=(3, 3), num_filter=4, num_group=3, name="c"
+            ).infer_shape(x=(1, 3, 9, 9)),
+            ShapeError,
+            r"conv2d 'c'.*cannot cut into groups.*3 groups",
         ),
         (
             lambda: mx.Convolution(mx.Variable("x"), kernel=(3,), num_filter=1, name="c").graph(),

@@ -194,6 +194,9 @@ IMAGE = RNG.normal(size=(2, 3, 7, 6)).astype("float32")
         lambda x: tf.nn.avg_pool(x, [1, 3, 2, 1], [1, 2, 2, 1], "VALID"),
         lambda x: tf.nn.avg_pool(x, [1, 3, 3, 1], [1, 2, 2, 1], data_format="NHWC"),
         lambda x: tf.nn.conv2d(x, np_filter(3, 3, 6, 2), [1, 2, 2, 1], "SAME"),
+        lambda x: apply(ops.conv2d, x, np_filter(6, 1, 3, 2), groups=3, dilations=(2, 1)),
+        lambda x: apply(ops.conv2d, x, np_filter(3, 1, 2, 2), groups=3, padding=None),
+        lambda x: apply(ops.conv2d, x, np_filter(2, 3, 2, 3), dilations=(1, 3), padding=None),
         lambda x: tf.matmul(tf.reshape(x, [-1, 6]), tf.reshape(x, [-1, 6]), transpose_b=True),
         lambda x: x @ tf.transpose(x, [0, 1, 3, 2]),
         lambda x: apply(ops.batch_matmul, x, x, transpose_a=True),
@@ -244,6 +247,7 @@ def node(kind: str, inputs: str = "x", output: str = "y", **attrs: Any) -> Any:
 
 W = RNG.normal(size=(4, 3)).astype("float32")
 B = RNG.normal(size=(4, 5)).astype("float32")
+FILTERS = RNG.normal(size=(6, 2, 3, 2)).astype("float32")
 CONSTANT = numpy_helper.from_array(np.array([0, 2, -1]), "c")
 
 
@@ -281,6 +285,10 @@ CONSTANT = numpy_helper.from_array(np.array([0, 2, -1]), "c")
                   shape=(2, 3, 4, 5)), (2, 3, 4, 5)),
         (model_of([node("AveragePool", kernel_shape=[3, 3], auto_pad="SAME_UPPER")],
                   shape=(2, 3, 4, 5)), (2, 3, 4, 5)),
+        (model_of([node("Conv", "x w", group=2, dilations=[2, 1], pads=[1, 0, 2, 1])],
+                  {"w": FILTERS}, ("n", 4, 7, 6)), (2, 4, 7, 6)),
+        (model_of([node("Conv", "x w", group=2, auto_pad="SAME_UPPER")],
+                  {"w": FILTERS}, ("n", 4, 7, 6)), (2, 4, 7, 6)),
         (model_of([node("Mul", "x two")], {"two": np.float32(2.0)}), (2, 3, 4)),
         (model_of([node("Identity", "x")], shape=None), (2, 3)),
     ],
@@ -322,8 +330,9 @@ def test_what_pytorch_exports_computes_the_same(net: Any, shape: Any, tmp_path: 
     ("model", "message"),
     [
         (model_of([node("Gelu")], opset=20), "Gelu 'Gelu_1': operator is not supported.*Add"),
-        (model_of([node("Conv", "x w", group=2)], {"w": np.zeros((2, 1, 1, 1), "float32")}),
-         "Conv 'Conv_1': this value of 'group'.*got 2; expected 1"),
+        (model_of([node("Conv", "x w", dilations=[0, 1])], {"w": FILTERS}),
+         "conv2d 'Conv_1'.*'dilations'.*0, 1"),
+        (model_of([node("AveragePool", kernel_shape=[2, 2], dilations=[2, 2])]), "'dilations'"),
         (model_of([node("MaxPool", kernel_shape=[2, 2], dilations=[2, 2])]), "'dilations'"),
         (model_of([node("MaxPool", kernel_shape=[2, 2], auto_pad="SAME_LOWER")]), "SAME_LOWER"),
         (model_of([node("MaxPool", kernel_shape=[2], pads=[1, 1])]), "only images.*pads"),
@@ -362,6 +371,10 @@ def test_what_onnx_cannot_say_is_refused() -> None:
         export(y, {"other": 1})
     with pytest.raises(RunError, match="'fc_weight' is not initialised"):
         export(y, tf.Session())
+    image = tf.placeholder(tf.float32, [1, 3, None, 6])
+    y = apply(ops.conv2d, image, np.ones((2, 3, 2, 2)), dilations=(2, 2), padding=None)
+    with pytest.raises(GraphError, match="conv2d.*padding of a dilated filter.*sizes of the im"):
+        export(y, {})
     with pytest.raises(GraphError, match="max_pool2d.*no such output; got output 1"):
         image = tf.placeholder(tf.float32, [1, 1, 4, 4])
         export(Graph((ops.max_pool2d(image.value)[1],)), {})

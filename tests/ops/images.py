@@ -29,20 +29,29 @@ def _window(d: Any, pooled: bool = False) -> tuple[tuple[int, ...], tuple[int, .
     return shape, (kh, kw), {"strides": strides, "padding": padding}
 
 
-def _result(shape: tuple[int, ...], window: tuple[int, ...], attrs: dict) -> tuple[int, ...]:
+def _result(shape: tuple[int, ...], window: Any, attrs: dict) -> tuple[int, ...]:
     return tuple(len(set(rows)) for rows in _starts(shape, window, **attrs))
 
 
 def _conv(d: Any) -> Made:
     shape, window, attrs = _window(d)
-    o = d.draw(st.integers(1, 3))
-    arrays = [d.array(shape), d.array((o, shape[1], *window)), d.array((o,))]
+    groups, dilations = d.draw(st.integers(1, 3)), d.draw(st.sampled_from([(1, 1), (2, 1), (1, 3)]))
+    h, w = (max(a, b) for a, b in zip(shape[2:], _reach(window, dilations)))
+    n, c, o = shape[0], groups * d.draw(st.integers(1, 2)), groups * d.draw(st.integers(1, 2))
+    arrays = [d.array((n, c, h, w)), d.array((o, c // groups, *window)), d.array((o,))]
+    attrs = {**attrs, "dilations": dilations, "groups": groups}
     return arrays[: d.draw(st.integers(2, 3))], attrs
+
+
+def _reach(window: Any, dilations: Any) -> list[int]:
+    return [(k - 1) * d + 1 for k, d in zip(window, dilations)]
 
 
 def _input_grad(d: Any) -> Made:
     (x, weight, *_), attrs = _conv(d)
-    dy = (len(x), len(weight), *_result(x.shape, weight.shape[2:], attrs))
+    window = {"strides": attrs["strides"], "padding": attrs["padding"]}
+    reach = _reach(weight.shape[2:], attrs["dilations"])
+    dy = (len(x), len(weight), *_result(x.shape, reach, window))
     return [d.array(dy), weight, x], attrs
 
 
@@ -161,7 +170,27 @@ def _empty(x: np.ndarray, channels: int, window: Any, **attrs: Any) -> np.ndarra
     return np.zeros((len(x), channels, *map(len, _starts(x.shape, window, **attrs))))
 
 
-def conv(x: Any, weight: Any, bias: Any = None, **attrs: Any) -> np.ndarray:
+def whole(weight: Any, dilations: Any, groups: int) -> np.ndarray:
+    """The filter over all channels and places: zeros where it does not look."""
+    o, part, *window = weight.shape
+    wide = np.zeros((o, part * groups, *_reach(window, dilations)))
+    for f in range(o):
+        first = f // (o // groups) * part
+        wide[f, first : first + part, :: dilations[0], :: dilations[1]] = weight[f]
+    return wide
+
+
+def narrow(wide: Any, like: Any, dilations: Any, groups: int) -> np.ndarray:
+    """The part of a filter over all channels and places that ``like`` has."""
+    o, part = like.shape[:2]
+    rows = [wide[f, f // (o // groups) * part :][:part] for f in range(o)]
+    return np.array(rows)[:, :, :: dilations[0], :: dilations[1]].reshape(like.shape)
+
+
+def conv(
+    x: Any, weight: Any, bias: Any = None, dilations: Any = (1, 1), groups: int = 1, **attrs: Any
+) -> np.ndarray:
+    weight = whole(weight, dilations, groups)
     y = _empty(x, len(weight), weight.shape[2:], **attrs)
     for i, j, inside in _places(x, weight.shape[2:], **attrs):
         for a, b, row, column in inside:
@@ -169,7 +198,10 @@ def conv(x: Any, weight: Any, bias: Any = None, **attrs: Any) -> np.ndarray:
     return y if bias is None else y + bias.reshape(1, -1, 1, 1)
 
 
-def input_grad(dy: Any, weight: Any, x: Any, **attrs: Any) -> np.ndarray:
+def input_grad(
+    dy: Any, weight: Any, x: Any, dilations: Any = (1, 1), groups: int = 1, **attrs: Any
+) -> np.ndarray:
+    weight = whole(weight, dilations, groups)
     dx = np.zeros(x.shape)
     for i, j, inside in _places(x, weight.shape[2:], **attrs):
         for a, b, row, column in inside:
@@ -177,11 +209,20 @@ def input_grad(dy: Any, weight: Any, x: Any, **attrs: Any) -> np.ndarray:
     return dx
 
 
-def weight_grad(dy: Any, x: Any, weight: Any, bias: bool, **attrs: Any) -> Any:
-    dweight = np.zeros(weight.shape)
-    for i, j, inside in _places(x, weight.shape[2:], **attrs):
+def weight_grad(
+    dy: Any,
+    x: Any,
+    weight: Any,
+    bias: bool,
+    dilations: Any = (1, 1),
+    groups: int = 1,
+    **attrs: Any,
+) -> Any:
+    dweight = np.zeros_like(whole(weight, dilations, groups))
+    for i, j, inside in _places(x, dweight.shape[2:], **attrs):
         for a, b, row, column in inside:
             dweight[:, :, a, b] += dy[:, :, i, j].T @ x[:, :, row, column]
+    dweight = narrow(dweight, weight, dilations, groups)
     return (dweight, np.einsum("noij->o", dy)) if bias else dweight
 
 

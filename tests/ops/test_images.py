@@ -49,6 +49,12 @@ def shapes(op: Op, ins: list[Any], outs: list[Any], **attrs: Any) -> tuple[Any, 
          [(1, 3, 7, 8), (4, 3, None, None)], [(1, 4, 4, 3)]),
         (ops.conv2d, SAME, [None, None], [(1, 4, 6, 5)],
          [(1, None, 6, 5), (4, None, None, None)], [(1, 4, 6, 5)]),
+        (ops.conv2d, {"groups": 2, "dilations": (2, 3)}, [(2, 6, 9, 9), (4, None, 3, 3)], [None],
+         [(2, 6, 9, 9), (4, 3, 3, 3)], [(2, 4, 5, 3)]),
+        (ops.conv2d, {"groups": 2, "dilations": (2, 3)}, [None, (4, 3, 3, 3)], [(2, None, 5, 3)],
+         [(2, 6, 9, 9), (4, 3, 3, 3)], [(2, 4, 5, 3)]),
+        (ops.conv2d_weight_grad, {"groups": 3}, [None, SIX, (6, None, 3, 3)], [None],
+         [(2, 6, 4, 4), SIX, (6, 1, 3, 3)], [(6, 1, 3, 3)]),
         (ops.conv2d_input_grad, {"strides": (2, 2)}, [(2, 4, 3, 3), (4, 3, 2, 2), SIX], [None],
          [(2, 4, 3, 3), (4, 3, 2, 2), SIX], [SIX]),
         (ops.conv2d_weight_grad, {"bias": True}, [None, SIX, (4, None, 3, 3)], [None, None],
@@ -82,6 +88,11 @@ def test_knowledge_flows_both_ways(
     [
         (ops.conv2d, {}, [SIX, (4, 2, 3, 3)], [None], ["channels do not fit", "3 and 2", "NCHW"]),
         (ops.conv2d, {}, [SIX, (4, 3, 7, 3)], [None], ["size 6 + padding 0, window 7"]),
+        (ops.conv2d, {"dilations": (1, 3)}, [SIX, (4, 3, 3, 3)], [None], ["window 7"]),
+        (ops.conv2d, {"groups": 3}, [SIX, (3, 3, 3, 3)], [None], ["not 3 and 3 * 3"]),
+        (ops.conv2d, {"groups": 2}, [SIX, None], [None], ["cannot cut into groups", "2 groups"]),
+        (ops.conv2d, {"groups": 3}, [SIX, (4, 1, 3, 3)], [None], ["[4, 1, 3, 3], 3 groups"]),
+        (ops.conv2d, {"groups": 0}, [SIX, (4, 3, 3, 3)], [None], ["cannot cut", "1 or more"]),
         (ops.conv2d, {}, [(2, 3, 6), (4, 3, 3, 3)], [None], ["x has the wrong rank", "[2, 3, 6]"]),
         (ops.conv2d, {}, [SIX, (4, 3, 3)], [None], ["the weight has the wrong rank"]),
         (ops.conv2d, {}, [SIX, (4, 3, 3, 3), (5,)], [None], ["5 and 4"]),
@@ -114,6 +125,7 @@ def test_shapes_that_do_not_fit_are_named(
         (lambda x: ops.conv2d(x, x, strides=1), ["'strides'", "(1,)"]),
         (lambda x: ops.conv2d(x, x, padding=(1, 1)), ["'padding'", "(1, 1)", "4 integers >= 0"]),
         (lambda x: ops.conv2d(x, x, padding=(-1, 0, 0, 0)), ["'padding'", ">= 0"]),
+        (lambda x: ops.conv2d(x, x, dilations=(0, 1)), ["'dilations'", "(0, 1)", "2 integers"]),
         (lambda x: ops.max_pool2d(x, ksize=(2, 2.5)), ["max_pool2d", "'ksize'", "ints"]),
         (lambda x: ops.batch_norm(x, x, x), ["batch_norm", "got 3", "moving_mean"]),
         (lambda x: ops.pad(x, dim="c"), ["'dim'", "'c'", "int"]),
@@ -225,6 +237,26 @@ def test_the_adjoints_of_a_convolution_keep_the_inner_product(
 
 
 @each_backend
+@pytest.mark.parametrize("groups", [1, 2, 4])
+@pytest.mark.parametrize("dilation", [(1, 1), (2, 3)])
+def test_groups_and_dilations_agree_with_torch(
+    table: KernelTable, groups: int, dilation: Any
+) -> None:
+    x, w, b = normal(2, 4, 9, 10), normal(8, 4 // groups, 3, 2), normal(8)
+    at = [torch.tensor(a, requires_grad=True) for a in (x, w, b)]
+    expected = torch.nn.functional.conv2d(*at, 2, (1, 2), dilation, groups)
+    dy = normal(*expected.shape)
+    expected.backward(torch.tensor(dy))  # type: ignore[no-untyped-call]
+    window = {"strides": (2, 2), "padding": (1, 1, 2, 2), "dilations": dilation, "groups": groups}
+    y = run(table, ops.conv2d, x, w, b, **window)
+    dx = run(table, ops.conv2d_input_grad, dy, w, x, **window)
+    dw, db = run(table, ops.conv2d_weight_grad, dy, x, w, bias=True, **window)
+    slopes = [a.grad for a in at]
+    for got, want in zip((y, dx, dw, db), (expected.detach(), *slopes), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-4)
+
+
+@each_backend
 @pytest.mark.parametrize(
     ("op", "back"), [(ops.avg_pool2d, ops.avg_pool2d_grad), (ops.pad, ops.crop)]
 )
@@ -249,6 +281,7 @@ CHAINS = [
     (ops.conv2d, [(2, 3, 7, 6), (4, 3, 3, 3)], {"padding": None, "strides": (2, 2)}),
     (ops.conv2d_input_grad, [(2, 4, 7, 6), (4, 3, 3, 3), (2, 3, 7, 6)], {"padding": (1, 1, 1, 1)}),
     (ops.conv2d_weight_grad, [(2, 4, 7, 6), (2, 3, 7, 6), (4, 3, 3, 3)], {"padding": (1, 1, 1, 1)}),
+    (ops.conv2d, [(2, 4, 7, 6), (4, 2, 3, 2)], {"groups": 2, "dilations": (2, 3)}),
     (ops.max_pool2d, [(2, 3, 7, 6)], {"ksize": (2, 2), "strides": (2, 2)}),
     (ops.avg_pool2d, [(2, 3, 7, 6)], {"ksize": (3, 2), "padding": (1, 0, 0, 1)}),
     (ops.avg_pool2d_grad, [(2, 3, 3, 3), (2, 3, 7, 6)], {"ksize": (2, 2), "strides": (2, 2)}),

@@ -19,7 +19,7 @@ PLANE = (0, 2, 3)  # all axes of (n, c, h, w) but that of the channels
 
 
 def _window(node: Node) -> dict[str, Any]:
-    return {"strides": node.attrs["strides"], "padding": node.attrs["padding"]}
+    return {key: value for key, value in node.attrs.items() if key != "bias"}
 
 
 def conv2d_adjoint(node: Node, dy: Value) -> Adjoints:

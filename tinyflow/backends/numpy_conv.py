@@ -1,13 +1,14 @@
 """Convolution, pooling and batch normalisation in numpy: the definitions. Layer: backends.
 
-A view of all windows turns a convolution into one matrix product; its adjoint adds the products up
-where the windows were. float16 is computed in float32.
+A view of all windows turns a convolution into one matrix product for each group of channels; its
+adjoint adds the products up where the windows were. float16 is computed in float32.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -16,7 +17,7 @@ from tinyflow import ops
 from tinyflow.backends.numpy_kernel import plain
 from tinyflow.backends.table import Array, Kernel
 from tinyflow.ir import Op
-from tinyflow.ops.window import resolve_padding
+from tinyflow.ops.window import reach, resolve_padding
 
 __all__ = ["KERNELS"]
 
@@ -39,46 +40,61 @@ def _inner(x: Array, pads: Ints) -> Array:
     return x[:, :, top : x.shape[2] - bottom, left : x.shape[3] - right]
 
 
-def _windows(x: Array, window: Sequence[int], strides: Ints) -> Array:
+def _windows(x: Array, window: Sequence[int], strides: Ints, dilations: Ints = (1, 1)) -> Array:
     """(n, c, h', w', kh, kw): the window at each place of a padded image; a view."""
-    places = sliding_window_view(x, tuple(window), (2, 3), writeable=True)
-    return places[:, :, :: strides[0], :: strides[1]]
+    places = sliding_window_view(x, tuple(reach(window, dilations)), (2, 3), writeable=True)
+    down, right = dilations
+    return places[:, :, :: strides[0], :: strides[1], ::down, ::right]
 
 
-def _add_windows(parts: Array, shape: Ints, pads: Ints, strides: Ints) -> Array:
+def _add_windows(
+    parts: Array, shape: Ints, pads: Ints, strides: Ints, dilations: Ints = (1, 1)
+) -> Array:
     """Adjoint of ``_windows`` and padding: parts (n, c, h', w', kh, kw) -> image of ``shape``."""
     n, c, h, w = shape
     top, bottom, left, right = pads
     image = np.zeros((n, c, h + top + bottom, w + left + right), parts.dtype)
-    places = _windows(image, parts.shape[4:], strides)
+    places = _windows(image, parts.shape[4:], strides, dilations)
     for a, b in np.ndindex(*parts.shape[4:]):  # windows overlap, their equal places do not
         places[..., a, b] += parts[..., a, b]
     return _inner(image, pads)
 
 
-def _conv2d(
-    x: Array, weight: Array, bias: Array | None = None, *, strides: Ints, padding: Ints | None
-) -> Array:
-    pads = resolve_padding(padding, strides, x.shape[2:], weight.shape[2:])
-    seen = _windows(_padded(_wide(x), pads), weight.shape[2:], strides)
-    y = np.moveaxis(np.tensordot(seen, _wide(weight), ((1, 4, 5), (1, 2, 3))), 3, 1)
+def _pads(x: Array, weight: Array, window: Mapping[str, Any]) -> Ints:
+    inside = reach(weight.shape[2:], window["dilations"])
+    return resolve_padding(window["padding"], window["strides"], x.shape[2:], inside)
+
+
+def _seen(x: Array, weight: Array, window: Mapping[str, Any]) -> Sequence[Array]:
+    """What the filters see, (n, c/g, h', w', kh, kw), for each group of channels."""
+    padded, groups = _padded(_wide(x), _pads(x, weight, window)), window["groups"]
+    seen = _windows(padded, weight.shape[2:], window["strides"], window["dilations"])
+    return np.split(seen, groups, 1)
+
+
+def _conv2d(x: Array, weight: Array, bias: Array | None = None, **window: Any) -> Array:
+    pairs = zip(_seen(x, weight, window), np.split(_wide(weight), window["groups"]))
+    y = np.concatenate([np.tensordot(s, w, ((1, 4, 5), (1, 2, 3))) for s, w in pairs], 3)
+    y = np.moveaxis(y, 3, 1)
     y = y if bias is None else y + _wide(bias)[:, None, None]
     return np.ascontiguousarray(y, x.dtype)
 
 
-def _input_grad(dy: Array, weight: Array, x: Array, strides: Ints, padding: Ints | None) -> Array:
-    pads = resolve_padding(padding, strides, x.shape[2:], weight.shape[2:])
-    parts = np.tensordot(_wide(dy), _wide(weight), ((1,), (0,)))  # (n, h', w', c, kh, kw)
-    image = _add_windows(np.moveaxis(parts, 3, 1), x.shape, pads, strides)
+def _input_grad(dy: Array, weight: Array, x: Array, **window: Any) -> Array:
+    groups = window["groups"]
+    pairs = zip(np.split(_wide(dy), groups, 1), np.split(_wide(weight), groups))
+    parts = [np.tensordot(d, w, ((1,), (0,))) for d, w in pairs]  # (n, h', w', c/g, kh, kw)
+    whole, pads = np.moveaxis(np.concatenate(parts, 3), 3, 1), _pads(x, weight, window)
+    image = _add_windows(whole, x.shape, pads, window["strides"], window["dilations"])
     return np.ascontiguousarray(image, dy.dtype)
 
 
 def _weight_grad(
-    dy: Array, x: Array, weight: Array, strides: Ints, padding: Ints | None, bias: bool
+    dy: Array, x: Array, weight: Array, bias: bool, **window: Any
 ) -> Array | tuple[Array, Array]:
-    pads = resolve_padding(padding, strides, x.shape[2:], weight.shape[2:])
-    seen = _windows(_padded(_wide(x), pads), weight.shape[2:], strides)
-    dweight = np.tensordot(_wide(dy), seen, (_PLANE, _PLANE)).astype(dy.dtype)
+    pairs = zip(np.split(_wide(dy), window["groups"], 1), _seen(x, weight, window))
+    parts = [np.tensordot(d, s, (_PLANE, _PLANE)) for d, s in pairs]
+    dweight = np.concatenate(parts).astype(dy.dtype)
     if not bias:
         return dweight
     return dweight, np.sum(_wide(dy), _PLANE).astype(dy.dtype)

@@ -18,7 +18,7 @@ from tinyflow import ops
 from tinyflow.backends.table import Kernel, Template
 from tinyflow.backends.torch_kernel import Attrs, Out, Shapes, aten, into, kernel
 from tinyflow.ir import Op
-from tinyflow.ops.window import resolve_padding
+from tinyflow.ops.window import reach, resolve_padding
 
 __all__ = ["KERNELS", "NAMESPACE"]
 
@@ -29,7 +29,6 @@ _avg_backward = aten.avg_pool2d_backward
 _norm_backward = aten.native_batch_norm_backward.default
 _max = torch._C._nn.max_pool2d_with_indices
 _avg: Callable[..., Tensor] = torch._C._nn.avg_pool2d  # its stub lacks out
-_FIXED = ((1, 1), False, (0, 0), 1)  # dilation, not transposed, no output padding, one group
 
 
 def _even(pads: Ints) -> Ints | None:
@@ -50,64 +49,71 @@ def _without(pads: Ints) -> Ints:
 # --- convolution -------------------------------------------------------------------------------
 
 
-def _conv2d(
-    x: Tensor, weight: Tensor, bias: Tensor | None = None, *, strides: Ints, padding: Ints | None
-) -> Tensor:
-    pads = resolve_padding(padding, strides, x.shape[2:], weight.shape[2:])
+def _given(x: Sequence[int], weight: Sequence[int], window: Attrs) -> tuple[Ints, tuple[Any, ...]]:
+    """Padding, and what torch takes after it: dilation, not transposed, no output padding, groups.
+
+    x and weight are shapes.
+    """
+    inside = reach(weight[2:], window["dilations"])
+    pads = resolve_padding(window["padding"], window["strides"], x[2:], inside)
+    return pads, (window["dilations"], False, (0, 0), window["groups"])
+
+
+def _conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None, **window: Any) -> Tensor:
+    pads, more = _given(x.shape, weight.shape, window)
     even = _even(pads)
     if even is None:
         x, even = _around(x, pads), (0, 0)
-    return torch.convolution(x, weight, bias, strides, even, *_FIXED)
+    return torch.convolution(x, weight, bias, window["strides"], even, *more)
 
 
-def _input_grad(
-    dy: Tensor, weight: Tensor, x: Tensor, strides: Ints, padding: Ints | None
-) -> Tensor:
-    pads = resolve_padding(padding, strides, x.shape[2:], weight.shape[2:])
-    even, mask = _even(pads), (True, False, False)
+def _input_grad(dy: Tensor, weight: Tensor, x: Tensor, **window: Any) -> Tensor:
+    pads, more = _given(x.shape, weight.shape, window)
+    even, strides, mask = _even(pads), window["strides"], (True, False, False)
     if even is not None:
-        dx: Tensor = _conv_backward(dy, x, weight, None, strides, even, *_FIXED, mask)[0]
+        dx: Tensor = _conv_backward(dy, x, weight, None, strides, even, *more, mask)[0]
         return dx
     wide = _around(x, pads)
-    dx = _conv_backward(dy, wide, weight, None, strides, (0, 0), *_FIXED, mask)[0]
+    dx = _conv_backward(dy, wide, weight, None, strides, (0, 0), *more, mask)[0]
     return _around(dx, _without(pads))
 
 
 def _weight_grad(
-    dy: Tensor, x: Tensor, weight: Tensor, strides: Ints, padding: Ints | None, bias: bool
+    dy: Tensor, x: Tensor, weight: Tensor, bias: bool, **window: Any
 ) -> Tensor | tuple[Tensor, ...]:
-    pads = resolve_padding(padding, strides, x.shape[2:], weight.shape[2:])
+    pads, more = _given(x.shape, weight.shape, window)
     even, mask = _even(pads), (False, True, bias)
     if even is None:
         x, even = _around(x, pads), (0, 0)
     sizes = [weight.shape[0]] if bias else None
-    _, dw, db = _conv_backward(dy, x, weight, sizes, strides, even, *_FIXED, mask)
+    _, dw, db = _conv_backward(dy, x, weight, sizes, window["strides"], even, *more, mask)
     return (dw, db) if bias else dw
 
 
+def _numbers(x: Sequence[int], weight: Sequence[int], attrs: Attrs) -> str | None:
+    """Strides, padding and what follows, as text; None where the image must be padded first."""
+    pads, more = _given(x, weight, attrs)
+    even = _even(pads)
+    return None if even is None else f"{(attrs['strides'], even, *more)}"[1:-1]
+
+
 def _conv_template(attrs: Attrs, shapes: Shapes) -> str | None:
-    even = _even(_pads(attrs, shapes[0], shapes[1][2:]))
-    if even is None:
-        return None
+    numbers = _numbers(shapes[0], shapes[1], attrs)
     bias = "{2}" if len(shapes) == 3 else "None"
-    return f"convolution({{0}}, {{1}}, {bias}, {attrs['strides']}, {even}, *FIXED)"
+    return numbers and f"convolution({{0}}, {{1}}, {bias}, {numbers})"
 
 
 def _input_grad_template(attrs: Attrs, shapes: Shapes) -> str | None:
-    even = _even(_pads(attrs, shapes[2], shapes[1][2:]))
-    if even is None:
-        return None
-    call = f"conv_backward({{0}}, {{2}}, {{1}}, None, {attrs['strides']}, {even}, *FIXED"
-    return f"{call}, (True, False, False))[0]"
+    numbers = _numbers(shapes[2], shapes[1], attrs)
+    call = f"conv_backward({{0}}, {{2}}, {{1}}, None, {numbers}, (True, False, False))[0]"
+    return numbers and call
 
 
 def _weight_grad_template(attrs: Attrs, shapes: Shapes) -> str | None:
-    even = _even(_pads(attrs, shapes[1], shapes[2][2:]))
-    if even is None:
-        return None
+    numbers = _numbers(shapes[1], shapes[2], attrs)
     sizes, which = (f"[{shapes[2][0]}]", "1:") if attrs["bias"] else ("None", "1")
-    call = f"conv_backward({{0}}, {{1}}, {{2}}, {sizes}, {attrs['strides']}, {even}, *FIXED"
-    return f"{call}, (False, True, {attrs['bias']}))[{which}]"
+    call = f"conv_backward({{0}}, {{1}}, {{2}}, {sizes}, {numbers}"
+    return numbers and f"{call}, (False, True, {attrs['bias']}))[{which}]"
 
 
 def _pads(attrs: Attrs, x: Sequence[int], window: Sequence[int]) -> Ints:
@@ -319,7 +325,6 @@ KERNELS: Mapping[Op, Kernel] = {
 }
 
 NAMESPACE: Mapping[str, object] = {
-    "FIXED": _FIXED,
     "convolution": torch.convolution,
     "conv_backward": _conv_backward,
     "max_pool": _max,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from tinyflow.errors import ShapeError
 from tinyflow.ir.op import Attribute, Op, Shapes
 from tinyflow.ops.rules import ANY, FLOATING, Attrs, fill_size, normal_axes, with_rank
-from tinyflow.ops.window import WINDOW, slide
+from tinyflow.ops.window import SPREAD, reach, slide
 from tinyflow.types import Shape, elements, is_static, show_shape, unify_dim
 
 __all__ = [
@@ -23,20 +23,29 @@ __all__ = [
 
 
 def _relate(attrs: Attrs, x: Shape, weight: Shape, y: Shape) -> list[Shape]:
-    """x (n, c, h, w), weight (o, c, kh, kw), y (n, o, h', w'): what each tells of the others."""
+    """x (n, c, h, w), weight (o, c/g, kh, kw), y (n, o, h', w'): what each tells of the others."""
     n, c, *image = with_rank(x, 4, "x")
-    o, c2, *window = with_rank(weight, 4, "the weight")
+    o, part, *window = with_rank(weight, 4, "the weight")
     n2, o2, *result = with_rank(y, 4, "y")
-    if c is not None and c2 is not None and c != c2:
+    n, o, groups = unify_dim(n, n2), unify_dim(o, o2), attrs["groups"]
+    if groups < 1 or (c or 0) % groups or (o or 0) % groups:
+        got = f"x {show_shape(x)}, weight {show_shape(weight)}, {groups} groups"
+        raise ShapeError("cannot cut into groups", got=got, expected="equal parts, 1 or more")
+    if c is not None and part is not None and c != groups * part:
+        times = f"{groups} * {part}" if groups > 1 else part
         raise ShapeError(
             "the channels do not fit",
             got=f"x {show_shape(x)}, weight {show_shape(weight)}",
-            expected=f"axis 1 of equal size, not {c} and {c2}",
+            expected=f"axis 1 of equal size, not {c} and {times}",
             fix="x is NCHW, the weight OIHW: is a transpose missing?",
         )
-    n, c, o = unify_dim(n, n2), unify_dim(c, c2), unify_dim(o, o2)
-    image, result = slide(attrs, image, window, result)
-    return [(n, c, *image), (o, c, *window), (n, o, *result)]
+    c = groups * part if c is None and part is not None else c
+    image, result = slide(attrs, image, reach(window, attrs["dilations"]), result)
+    return [
+        (n, c, *image),
+        (o, None if c is None else c // groups, *window),
+        (n, o, *result),
+    ]
 
 
 def _conv_shape(attrs: Attrs, ins: Shapes, outs: Shapes) -> tuple[Shapes, Shapes]:
@@ -54,12 +63,14 @@ conv2d = Op(
     "conv2d",
     inputs=("x", "weight", "bias"),
     optional=1,
-    attributes=WINDOW,
+    attributes=SPREAD,
     shape=_conv_shape,
     dtype=FLOATING,
     doc="""y[n, o, i, j] = bias[o] + Σ x[n, c, i * s + a, j * s' + b] * weight[o, c, a, b] over c, a
     and b, x padded with zeros. x (n, c, h, w), weight (o, c, kh, kw), bias (o,) -> (n, o, h', w')
-    with h' = ⌊(h + padding - kh) / s⌋ + 1. A correlation, as in every framework.""",
+    with h' = ⌊(h + padding - kh) / s⌋ + 1. A correlation, as in every framework. Dilations d stand
+    before a and b, and kh counts as (kh - 1) * d + 1. In g groups, the first o/g filters see the
+    first c/g channels, and so on: weight (o, c/g, kh, kw); g = c is a depthwise convolution.""",
 )
 
 
@@ -78,7 +89,7 @@ def _both(a: Shape, b: Shape) -> Shape:
 conv2d_input_grad = Op(
     "conv2d_input_grad",
     inputs=("dy", "weight", "x"),
-    attributes=WINDOW,
+    attributes=SPREAD,
     shape=_input_grad_shape,
     dtype=FLOATING,
     doc="""Adjoint of conv2d with respect to x, of which only the shape counts: under a stride, dy
@@ -104,7 +115,7 @@ def _both_known(a: Shape, b: Shape) -> Shape:
 conv2d_weight_grad = Op(
     "conv2d_weight_grad",
     inputs=("dy", "x", "weight"),
-    attributes={**WINDOW, "bias": Attribute("bool", False, "also return that of the bias")},
+    attributes={**SPREAD, "bias": Attribute("bool", False, "also return that of the bias")},
     outputs=lambda attrs: ("dweight", "dbias") if attrs["bias"] else ("dweight",),
     shape=_weight_grad_shape,
     dtype=FLOATING,

@@ -10,7 +10,7 @@ from tinyflow.ir.op import Attribute
 from tinyflow.ops.rules import Attrs
 from tinyflow.types import unify_dim
 
-__all__ = ["WINDOW", "Counts", "resolve_padding", "slide"]
+__all__ = ["SPREAD", "WINDOW", "Counts", "reach", "resolve_padding", "slide"]
 
 
 class Counts(Attribute):
@@ -52,6 +52,17 @@ WINDOW: Mapping[str, Attribute] = {
         *(4, 0, (0, 0, 0, 0)),
     ),
 }
+
+SPREAD: Mapping[str, Attribute] = {
+    **WINDOW,
+    "dilations": Counts("rows and columns from one place of the window to the next", 2, 1, (1, 1)),
+    "groups": Attribute("int", 1, "parts, side by side: each sees its part of the channels only"),
+}
+
+
+def reach(window: Sequence[int | None], dilations: Sequence[int]) -> list[Any]:
+    """Rows and columns of the image from the first to the last place of the window, inclusive."""
+    return [None if k is None else (k - 1) * d + 1 for k, d in zip(window, dilations)]
 
 
 def resolve_padding(

@@ -71,12 +71,12 @@ FullyConnected = _layer(
     doc="data (n, ...) @ weight.T + bias -> (n, num_hidden).",
 )
 _WINDOW = {"stride": (), "pad": (), "layout": _Only("None", "NCHW")}
-_WHOLE = {"dilate": _Only((), (1, 1)), "num_group": _Only(1)}
 Convolution = _layer(
     "Convolution",
     "data weight bias",
-    {"kernel": tuple, "num_filter": int, "no_bias": False, **_WINDOW, **_WHOLE},
-    doc="Convolution of images (n, c, h, w) with num_filter filters.",
+    {"kernel": tuple, "num_filter": int, "no_bias": False, **_WINDOW, "dilate": (), "num_group": 1},
+    doc="""Convolution of images (n, c, h, w) with num_filter filters, dilated, and in groups of
+    channels that do not see each other.""",
 )
 _GLOBAL = {"global_pool": False, "pooling_convention": _Only("valid"), "count_include_pad": True}
 Pooling = _layer(

@@ -93,12 +93,18 @@ def _parameters(symbol: Graph) -> dict[Node, Shape]:
 
 def _window(node: Node) -> dict[str, Any]:
     """Strides and padding; MXNet pads both sides alike."""
-    kernel, strides, pad = (node.attrs[key] for key in ("kernel", "stride", "pad"))
-    if {len(kernel), len(strides or kernel), len(pad or kernel)} != {2}:
-        got = f"kernel {kernel}, stride {strides}, pad {pad}"
+    given = {key: node.attrs.get(key, ()) for key in ("kernel", "stride", "pad", "dilate")}
+    if {len(sizes or given["kernel"]) for sizes in given.values()} != {2}:
+        got = ", ".join(f"{key} {sizes}" for key, sizes in given.items())
         raise GraphError("only images are supported", node=node, got=got, expected="two sizes")
+    strides, pad = given["stride"], given["pad"]
     high, wide = pad or (0, 0)
     return {"strides": strides or (1, 1), "padding": (high, high, wide, wide), "name": node.name}
+
+
+def _convolution(made: Lowered, node: Node, inputs: Sequence[Value]) -> Any:
+    spread = {"dilations": node.attrs["dilate"] or (1, 1), "groups": node.attrs["num_group"]}
+    return ops.conv2d(*inputs, **spread, **_window(node))
 
 
 def _pooling(made: Lowered, node: Node, inputs: Sequence[Value]) -> Any:
@@ -169,7 +175,7 @@ def _same(op: Op, made: Lowered, node: Node, inputs: Sequence[Value]) -> Any:
 
 _RULES: Mapping[Op, Rule] = {
     layers.FullyConnected: partial(_same, ops.linear),
-    layers.Convolution: lambda _, node, inputs: ops.conv2d(*inputs, **_window(node)),
+    layers.Convolution: _convolution,
     layers.Pooling: _pooling,
     layers.BatchNorm: _batch_norm,
     layers.Activation: lambda m, n, x: _same(ops.OPS[n.attrs["act_type"]], m, n, x),

@@ -16,9 +16,10 @@ from tinyflow.frontend.inference import for_inference
 from tinyflow.frontend.onnx.words import ALONG, REDUCTIONS, WORDS
 from tinyflow.frontend.tf.tensor import Tensor
 from tinyflow.ir import Graph, Node, Op, Value
+from tinyflow.ops.window import reach, resolve_padding
 from tinyflow.passes import DTYPES, KNOWN_SHAPES, SHAPES, infer, specialise
 from tinyflow.runtime.session import Session
-from tinyflow.types import DType
+from tinyflow.types import DType, is_static
 
 __all__ = ["export"]
 
@@ -148,11 +149,14 @@ def _word(kind: str, **given: Callable[[Any], Any]) -> _Rule:
     """An op that ONNX has too; ``given`` makes its attributes from those here, None: not given."""
 
     def rule(w: _Writer, node: Node, inputs: list[str]) -> None:
-        attrs = {key: make(node.attrs) for key, make in given.items()}
-        attrs = {key: value for key, value in attrs.items() if value is not None}
-        w.names[Value(node)] = w.emit(kind, inputs, node.name, **attrs)
+        w.names[Value(node)] = w.emit(kind, inputs, node.name, **_made(given, node.attrs))
 
     return rule
+
+
+def _made(given: Mapping[str, Callable[[Any], Any]], attrs: Mapping[str, Any]) -> dict[str, Any]:
+    """ONNX's attributes from those here, but for None."""
+    return {key: value for key, make in given.items() if (value := make(attrs)) is not None}
 
 
 def _matmul(w: _Writer, node: Node, inputs: list[str]) -> None:
@@ -211,6 +215,27 @@ _WINDOW: dict[str, Any] = {
     "pads": lambda a: None if a["padding"] is None else [a["padding"][i] for i in (0, 2, 1, 3)],
     "auto_pad": lambda a: "SAME_UPPER" if a["padding"] is None else None,
 }
+_CONV: dict[str, Any] = {
+    "group": lambda a: a["groups"],
+    "dilations": lambda a: a["dilations"],
+    **_WINDOW,
+}
+
+
+def _conv(w: _Writer, node: Node, inputs: list[str]) -> None:
+    """onnxruntime has no SAME for dilated filters, which therefore get numbers."""
+    attrs = dict(node.attrs)
+    if attrs["padding"] is None and attrs["dilations"] != (1, 1):
+        sizes: list[Any] = [(w.shapes[value] or ())[2:] for value in node.inputs[:2]]
+        image, window = sizes
+        if not image or not is_static((*image, *window)):
+            fix = "Give the sizes of the images, or numbers as padding."
+            raise GraphError("the padding of a dilated filter is not known", node=node, fix=fix)
+        inside = reach(window, attrs["dilations"])
+        attrs["padding"] = resolve_padding(None, attrs["strides"], image, inside)
+    w.names[Value(node)] = w.emit("Conv", inputs, node.name, **_made(_CONV, attrs))
+
+
 _POOL: dict[str, Any] = {"kernel_shape": lambda a: a["ksize"], **_WINDOW}
 _AXIS: dict[str, Any] = {"axis": lambda a: a["axis"]}
 _EPSILON: dict[str, Any] = {"epsilon": lambda a: a["epsilon"]}
@@ -225,7 +250,7 @@ _RULES: Mapping[Op, _Rule] = {
     ops.matmul: _matmul,
     ops.batch_matmul: _matmul,
     ops.linear: _linear,
-    ops.conv2d: _word("Conv", **_WINDOW),
+    ops.conv2d: _conv,
     ops.max_pool2d: _word("MaxPool", **_POOL),
     ops.avg_pool2d: _word(
         "AveragePool", count_include_pad=lambda a: int(a["count_padding"]), **_POOL

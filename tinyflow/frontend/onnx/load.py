@@ -187,7 +187,7 @@ def _gemm(s: _Site) -> Any:
 
 
 def _window(s: _Site) -> dict[str, Any]:
-    s.only(dilations=1, group=1, ceil_mode=0)
+    s.only(ceil_mode=0)
     same = s.attrs.get("auto_pad", "NOTSET")
     if same not in ("NOTSET", "VALID", "SAME_UPPER"):
         raise GraphError("this auto_pad is not supported", got=same, expected="SAME_UPPER")
@@ -198,9 +198,19 @@ def _window(s: _Site) -> dict[str, Any]:
     return {"strides": s.attrs.get("strides", [1, 1]), "padding": padding, "name": s.name}
 
 
+def _conv(s: _Site) -> Any:
+    spread = {"dilations": s.attrs.get("dilations", [1, 1]), "groups": s.attrs.get("group", 1)}
+    return ops.conv2d(*s.inputs, **spread, **_window(s))
+
+
+def _max_pool(s: _Site) -> Any:
+    window = _window(s.only(dilations=1, storage_order=0))
+    return ops.max_pool2d(*s.inputs, ksize=s.attrs["kernel_shape"], **window)[0]
+
+
 def _avg_pool(s: _Site) -> Any:
     counts = bool(s.attrs.get("count_include_pad", 0))
-    window = _window(s)
+    window = _window(s.only(dilations=1))
     return ops.avg_pool2d(*s.inputs, ksize=s.attrs["kernel_shape"], count_padding=counts, **window)
 
 
@@ -259,8 +269,8 @@ _RULES: Mapping[str, Callable[[_Site], Any]] = {
     "Cast": _cast,
     "MatMul": _product,
     "Gemm": _gemm,
-    "Conv": lambda s: ops.conv2d(*s.inputs, **_window(s)),
-    "MaxPool": lambda s: ops.max_pool2d(*s.inputs, ksize=s.attrs["kernel_shape"], **_window(s))[0],
+    "Conv": _conv,
+    "MaxPool": _max_pool,
     "AveragePool": _avg_pool,
     "GlobalMaxPool": lambda s: ops.reduce_max(*s.inputs, name=s.name, **_IMAGE),
     "GlobalAveragePool": lambda s: ops.reduce_mean(*s.inputs, name=s.name, **_IMAGE),
