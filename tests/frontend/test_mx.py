@@ -13,6 +13,7 @@ import tinyflow as tf
 import tinyflow.frontend.mx as mx
 from tinyflow.datasets import get_mnist
 from tinyflow.errors import (
+    DTypeError,
     FeedError,
     GradientError,
     GraphError,
@@ -92,6 +93,44 @@ def test_what_cannot_be_inferred_is_none_and_zero_means_unknown() -> None:
     assert arguments[0] == (None, 784) and outputs == [(None, 10)]
     with pytest.raises(GraphError, match="shapes are missing.*data.*Give the shapes"):
         mlp().simple_bind(data=(0, 784))
+
+
+def test_types_are_inferred_forwards_and_backwards() -> None:
+    net = mx.BatchNorm(mx.SoftmaxOutput(mlp(), name="softmax"), name="bn")
+    assert net.infer_type() == ([np.float32] * 8, [np.float32], [np.float32] * 2)
+    for name in ("data", "fc2_bias", "bn_moving_var"):
+        assert net.infer_type(**{name: "float64"}) == (
+            [np.float64] * 8,
+            [np.float64],
+            [np.float64] * 2,
+        )
+    x = mx.Variable("x", dtype=np.float64)
+    apart = mx.Group([mx.relu(x), mx.relu(mx.Variable("y"))])
+    assert apart.infer_type()[1] == [np.float64, np.float32]
+
+
+@pytest.mark.parametrize("config", ["cpu", "numpy"])
+def test_a_network_of_doubles_is_computed_in_doubles(config: str) -> None:
+    run = lenet().simple_bind(config, type_dict={"data": "float64"}, data=(2, 1, 28, 28))
+    assert {array.dtype for array in (run.arg_dict | run.grad_dict).values()} == {np.dtype("f8")}
+    randomise(run)
+    (y,) = run.forward(is_train=True)
+    head, step = np.random.default_rng(1).normal(size=(2, 10)), 1e-6
+    run.backward(head)
+    slope = run.grad_dict["conv1_weight"][0, 0, 2, 2]
+    run.arg_dict["conv1_weight"][0, 0, 2, 2] += step
+    after = run.forward()[0]
+    assert after.dtype == np.float64
+    np.testing.assert_allclose(((after - y) * head).sum() / step, slope, rtol=1e-4)
+
+
+def test_a_loss_of_doubles_has_gradients_of_doubles() -> None:
+    net = mx.SoftmaxOutput(mx.Variable("x", dtype="float64"), name="softmax")
+    run = net.simple_bind(x=(2, 3))
+    run.forward(is_train=True, x=[[0, 1, 2], [3, 4, 5]], softmax_label=[0, 1])
+    run.backward()
+    p = np.exp([0, 1, 2]) / np.exp([0, 1, 2]).sum()
+    np.testing.assert_allclose(run.grad_dict["x"], [p - [1, 0, 0], p - [0, 1, 0]], rtol=1e-12)
 
 
 def test_a_group_has_all_outputs_and_an_index_picks_one() -> None:
@@ -347,7 +386,7 @@ def bound() -> mx.Executor:
                 mx.Variable("x"), kernel=(3, 3), num_filter=1, dilate=(2,), name="c"
             ).graph(),
             GraphError,
-            r"'c'.*only images.*dilate \(2,\); expected two sizes",
+            r"'c'.*only images.*dilate \(2,\).*expected two sizes",
         ),
         (
             lambda: mx.Convolution(
@@ -368,6 +407,14 @@ def bound() -> mx.Executor:
         (lambda: (mx.Variable("x") + mx.Variable("x")).graph(), GraphError, "share one name"),
         (lambda: mlp().infer_shape(dat=(2, 5)), GraphError, "no such argument.*dat.*data, fc1"),
         (lambda: mlp().infer_shape(data=(2, 5), fc1_weight=(32, 6)), ShapeError, "fc1"),
+        (lambda: mlp().infer_type(dat="float64"), GraphError, "no such argument.*dat.*data, fc1"),
+        (lambda: mlp().infer_type(data="float8"), DTypeError, "unsupported dtype.*float8"),
+        (lambda: mx.Variable("x", dtype="complex64"), GraphError, "null 'x'.*'dtype'.*complex64"),
+        (
+            lambda: mlp().infer_type(data="float64", fc2_bias="float32"),
+            DTypeError,
+            "FullyConnected 'fc.'.*float32 and float64.*Give all arguments one dtype",
+        ),
         (lambda: mlp().simple_bind(grad_req="sum", data=(2, 5)), GraphError, "wrong grad_req"),
         (lambda: mlp().simple_bind(ctx="tpu", data=(2, 5)), RunError, "unknown device"),
         (lambda: mlp().simple_bind(ctx=mx.gpu(99), data=(2, 5)), RunError, "no such device"),

@@ -125,7 +125,10 @@ def node(op: str, inputs: Any = ((0, 0, 0),), **attrs: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        (file(node("LRN", nsize="5")), "LRN 'n1': operator is not supported.*expected Fully.*Conc"),
+        (
+            file(node("LRN", nsize="5")),
+            "LRN 'n1': operator.*MXNet's Fully.*Conc.*NNVM's dense.*Make it",
+        ),
         (file(node("linear")), "linear 'n1'.*tinyflow.ir.from_json"),
         (file(node("relu", slope="1")), "node 1: unknown attribute.*slope"),
         (
@@ -143,11 +146,19 @@ def node(op: str, inputs: Any = ((0, 0, 0),), **attrs: str) -> dict[str, Any]:
         (file(node("relu", inputs=[[]])), "not a symbol file.*node 1.*IndexError"),
         (file(node("relu", inputs=[])), "relu 'n1'.*wrong number of inputs; got 0"),
         (
-            file({"op": "null", "name": "x", "attrs": {"__dtype__": "2"}, "inputs": []}),
-            "x: node 1.*dtype",
+            file({"op": "null", "name": "x", "attrs": {"__dtype__": "3"}, "inputs": []}),
+            r"null 'x': unknown dtype; got 3; expected 0 \(float32\)",
         ),
         (file({"name": "x", "inputs": []}), "not a symbol file of MXNet.*node 1: KeyError: 'op'"),
         (file(heads=[[7, 0, 0]]), "heads refers to node '7'"),
+        (file(node("dense", activation="relu")), "dense 'n1': unknown attr.*activ.*units, use_b"),
+        (file(node("conv2d", kernel_layout="HWIO")), "conv2d 'n1'.*'kernel_layout'.*HWIO.*oihw"),
+        (file(node("max_pool2d", ceil_mode="True")), "max_pool2d 'n1'.*'ceil_mode'.*True.*false"),
+        (file(node("batch_norm", center="0")), "batch_norm 'n1'.*'center'.*got 0; expected true"),
+        (file(node("dense", units="4", use_bias="maybe")), "n1: node 1.*cannot read.*maybe"),
+        (file(node("conv2d", layout="NHWC")), "n1: node 1.*'layout'.*'NHWC'; expected.*'NCHW'"),
+        (file(node("sum", exclude="True")), "n1: node 1.*'exclude'.*True"),
+        (json.dumps({"nodes": [], "heads": [], "attrs": {"shape": []}}), "not a symbol.*IndexE"),
         ("{", "not a symbol file of MXNet; got node 0: JSONDecodeError"),
         ("[]", "not a symbol file of MXNet"),
         ('{"nodes": 3}', "not a symbol file of MXNet"),

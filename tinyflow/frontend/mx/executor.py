@@ -14,7 +14,7 @@ from tinyflow.frontend.mx.lower import Lowered, auxiliaries, lower, output_names
 from tinyflow.ir import Graph, Value
 from tinyflow.passes import gradient
 from tinyflow.runtime.session import Session
-from tinyflow.types import show_shape
+from tinyflow.types import DType, Shape, show_shape
 
 __all__ = ["Executor", "NDArray"]
 
@@ -36,18 +36,26 @@ class Executor:
     """
 
     def __init__(
-        self, symbol: Graph, config: str, shapes: Mapping[str, Any], requests: Mapping[str, str]
+        self,
+        symbol: Graph,
+        config: str,
+        types: Mapping[str, tuple[Shape, DType]],
+        heads: Sequence[DType],
+        requests: Mapping[str, str],
     ) -> None:
         states = {node.name for node in auxiliaries(symbol)}
-        self._modes = {training: lower(symbol, training) for training in (False, True)}
+        dtypes = {name: dtype for name, (_, dtype) in types.items()}
+        self._modes = {training: lower(symbol, training, dtypes) for training in (False, True)}
         self._session, self._requests = Session(config), requests
-        self.arg_dict = _zeros(shapes, [name for name in shapes if name not in states])
-        self.aux_dict = _zeros(shapes, [name for name in shapes if name in states])
-        self.grad_dict = _zeros(shapes, [n for n in requests if requests[n] != "null"])
+        self.arg_dict = _zeros(types, [name for name in types if name not in states])
+        self.aux_dict = _zeros(types, [name for name in types if name in states])
+        self.grad_dict = _zeros(types, [n for n in requests if requests[n] != "null"])
         self.outputs: list[NDArray] = []
         self._names = output_names(symbol)
-        needy = [value.node.op is not SoftmaxOutput for value in symbol.outputs]
-        self._heads = [ops.placeholder(dtype="float32", name="dy") if n else None for n in needy]
+        self._heads = [
+            None if value.node.op is SoftmaxOutput else ops.placeholder(dtype=dtype, name="dy")
+            for value, dtype in zip(symbol.outputs, heads)
+        ]
         self._slopes = self._differentiated(self._modes[True])
         self._found: list[Any] | None = None  # gradients that the last forward computed
         self._trained = False
@@ -106,7 +114,7 @@ class Executor:
             raise GradientError("gradients of outputs are missing", expected=expected)
         if self._found is None and self._slopes:
             self._session.run_count -= 1  # the same run again: dropout drops the same
-            given = {head: np.asarray(grad, "float32") for head, grad in pairs if head is not None}
+            given = {head: np.asarray(grad) for head, grad in pairs if head is not None}
             self._found = self._run(self._modes[True], self._slopes, given)
         for (name, slope), dx in zip(self.grad_dict.items(), self._found or ()):
             before = slope if self._requests[name] == "add" else 0.0
@@ -122,5 +130,6 @@ class Executor:
         return self._session.run_values(fetches, list(feeds), list(feeds.values()))
 
 
-def _zeros(shapes: Mapping[str, Any], names: Sequence[str]) -> dict[str, NDArray]:
-    return {name: np.zeros(shapes[name], "float32").view(NDArray) for name in names}
+def _zeros(types: Mapping[str, Any], names: Sequence[str]) -> dict[str, NDArray]:
+    made = {name: np.zeros(types[name][0], types[name][1].numpy) for name in names}
+    return {name: array.view(NDArray) for name, array in made.items()}

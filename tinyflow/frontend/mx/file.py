@@ -1,18 +1,21 @@
-"""Symbol files: NNVM's JSON as MXNet 1.x writes it, and older ones. Layer: frontend.
+"""Symbol files: NNVM's JSON as MXNet 1.x writes it, older ones, and NNVM's own. Layer: frontend.
 
 Attributes are text and stand under "attrs" since MXNet 1.0, under "attr" in 0.9 to 0.12 and under
 "param" before, where an entry has no version and BatchNorm does not list its auxiliary states.
-Source: MXNet, src/nnvm/legacy_json_util.cc.
+NNVM writes attributes of the whole graph behind the nodes, such as the shape of each result.
+Source: MXNet, src/nnvm/legacy_json_util.cc; NNVM, src/pass/saveload_json.cc.
 """
 
 from __future__ import annotations
 
 import ast
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from tinyflow.errors import GraphError
 from tinyflow.frontend.mx.layers import DIALECT, NULL
+from tinyflow.frontend.mx.nnvm import NNVM, in_words_of_mxnet
 from tinyflow.ir import Graph, from_json, to_json
 from tinyflow.ir.op import Op
 
@@ -26,6 +29,7 @@ _ALIASES |= {f"{name}_v1": name for name in ("BatchNorm", "Convolution", "Poolin
 for _old, _new in (("Plus", "add"), ("Minus", "sub"), ("Mul", "mul"), ("Div", "div")):
     _ALIASES |= {f"_{_old}": f"elemwise_{_new}", f"_{_old.lower()}": f"elemwise_{_new}"}
     _ALIASES |= {f"_{_old}Scalar": f"_{_old.lower()}_scalar"}
+_CODES = {"0": "float32", "1": "float64", "2": "float16", "4": "int32", "6": "int64"}
 
 
 def write(graph: Graph) -> str:
@@ -34,7 +38,10 @@ def write(graph: Graph) -> str:
     for node, row in zip(graph.nodes, document["nodes"]):
         given = {k: v for k, v in node.attrs.items() if v != node.op.attributes[k].default}
         if "shape" in given and node.op is NULL:
-            given = {"__shape__": tuple(size or 0 for size in given["shape"])}
+            given["__shape__"] = tuple(size or 0 for size in given.pop("shape"))
+        if "dtype" in given:
+            names = {name: code for code, name in _CODES.items()}
+            given["__dtype__"] = names[str(given.pop("dtype"))]
         row["attrs"] = {key: str(value) for key, value in given.items()}
         if not given:
             del row["attrs"]
@@ -51,18 +58,20 @@ def read(source: str) -> Graph:
     places: list[int] = []  # of the nodes in the file among the rows
     try:
         document = json.loads(source)
+        facts = _facts(document)
         for row in document["nodes"]:
             inputs = [[_at(places, entry[0]), *entry[1:]] for entry in row["inputs"]]
-            op = _operator(row["op"], row["name"])
+            given = {**row.get("param", {}), **row.get("attr", {}), **row.get("attrs", {})}
+            given = {k: text for k, text in given.items() if text != "None"}  # the default
+            op, attrs = _operator(row["op"], row["name"], given)
             for slot in op.inputs[len(inputs) :] if op.mutates else ():
                 inputs.append([len(rows), 0, 0])
                 rows.append({"op": "null", "name": f"{row['name']}_{slot}", "inputs": []})
-            attrs = {**row.get("param", {}), **row.get("attr", {}), **row.get("attrs", {})}
-            attrs = {k: text for k, text in attrs.items() if text != "None"}  # the default
-            texts = {k: _text(op, k, v) for k, v in attrs.items() if not _is_hint(op, k)}
-            if op is NULL and "__shape__" in attrs:
-                sizes = ast.literal_eval(attrs["__shape__"])
-                texts["shape"] = json.dumps([size or None for size in sizes])
+            texts = {k: _text(op, k, v) for k, v in attrs.items()}
+            if op is NULL:
+                texts |= _leaf({**facts.get(len(places), {}), **given}, row["name"])
+            if op.variadic:
+                texts["num_args"] = f"{len(inputs)}"
             places.append(len(rows))
             rows.append({"op": op.name, "name": row["name"], "attrs": texts, "inputs": inputs})
         heads = [[_at(places, entry[0]), *entry[1:]] for entry in document["heads"]]
@@ -77,19 +86,51 @@ def _at(places: list[int], index: Any) -> Any:
     return places[index] if known else f"{index}"  # refused by from_json, which says where
 
 
-def _operator(kind: str, name: str) -> Op:
-    op = NULL if kind == "null" else DIALECT.get(_ALIASES.get(kind, kind))
+def _operator(kind: str, name: str, attrs: Mapping[str, str]) -> tuple[Op, dict[str, str]]:
+    """The operator of the dialect and its attributes, without those of variables and hints."""
+    place, own = f"{kind} '{name}'", {k: v for k, v in attrs.items() if not _is_hint(k)}
+    try:
+        word, own = in_words_of_mxnet(kind, own)
+    except GraphError as error:
+        raise error.at(place) from None
+    if kind == "null":
+        return NULL, {k: v for k, v in own.items() if k not in NULL.attributes}
+    op = DIALECT.get(_ALIASES.get(word, word))
     if op is None:
-        fix = "A graph of the engine's own ops is read by tinyflow.ir.from_json."
-        place, expected = f"{kind} '{name}'", ", ".join(DIALECT)
+        fix = "Make it of these; tinyflow.ir.from_json reads graphs of the engine's own ops."
+        expected = f"MXNet's {', '.join(DIALECT)} or NNVM's {', '.join(NNVM)}"
         raise GraphError("operator is not supported", node=place, expected=expected, fix=fix)
-    return op
+    return op, own
 
 
-def _is_hint(op: Op, key: str) -> bool:
+def _is_hint(key: str) -> bool:
     """Attributes for optimizers, devices and speed, not of the operator."""
-    hint = key in IGNORED or key.startswith("__") or key.endswith(("lr_mult", "wd_mult"))
-    return hint and key not in op.attributes
+    return key in IGNORED or key.startswith("__") or key.endswith(("lr_mult", "wd_mult"))
+
+
+def _facts(document: Mapping[str, Any]) -> dict[int, dict[str, str]]:
+    """What the attributes of the graph say of the first result of each node: shape and dtype."""
+    attrs, rows = document.get("attrs", {}), document.get("node_row_ptr", ())
+    lists = {key: attrs[key][1] for key in ("shape", "dtype") if key in attrs}
+    if "dltype" in attrs:  # by name
+        lists["dtype"] = attrs["dltype"][1]
+    pairs = enumerate(rows[:-1])
+    return {node: {key: f"{found[row]}" for key, found in lists.items()} for node, row in pairs}
+
+
+def _leaf(attrs: Mapping[str, str], name: str) -> dict[str, str]:
+    """Shape and dtype of a variable, as ``tinyflow.ir`` writes them; () and -1 are not known."""
+    made = {}
+    shape = ast.literal_eval(attrs.get("__shape__", attrs.get("shape", "()")))
+    if shape:
+        made["shape"] = json.dumps([size or None for size in shape])
+    code = attrs.get("__dtype__", attrs.get("dtype", "-1"))
+    if code not in ("-1", *_CODES, *_CODES.values()):
+        expected = ", ".join(f"{code} ({dtype})" for code, dtype in _CODES.items())
+        raise GraphError("unknown dtype", node=f"null '{name}'", got=code, expected=expected)
+    if code != "-1":
+        made["dtype"] = _CODES.get(code, code)
+    return made
 
 
 def _text(op: Op, key: str, text: str) -> str:

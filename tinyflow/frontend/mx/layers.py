@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from tinyflow import ops
-from tinyflow.errors import GraphError
-from tinyflow.ir.op import Attribute, Op
+from tinyflow.errors import DTypeError, GraphError
+from tinyflow.ir.op import Attribute, DTypes, Op
+from tinyflow.ops.rules import attribute_dtype
 
-__all__ = ["BINARY", "DIALECT", "NULL", "SCALAR", "UNARY"]
+__all__ = ["BINARY", "DIALECT", "NULL", "REDUCTIONS", "SCALAR", "UNARY"]
 
 _KINDS: Mapping[type, str] = {bool: "bool", int: "int", float: "float", str: "str", tuple: "ints"}
 
@@ -38,6 +39,16 @@ class _Only(Attribute):
         return value
 
 
+def _one_dtype(attrs: Mapping[str, Any], ins: DTypes, outs: DTypes) -> tuple[DTypes, DTypes]:
+    """All inputs and results have one dtype, as in MXNet: what is known of one is known of all."""
+    known = sorted({dtype for dtype in (*ins, *outs) if dtype}, key=str)
+    if len(known) > 1:
+        got, fix = " and ".join(map(str, known)), "Give all arguments one dtype."
+        raise DTypeError("dtypes contradict", got=got, expected="one dtype", fix=fix)
+    dtype = known[0] if known else None
+    return (dtype,) * len(ins), (dtype,) * len(outs)
+
+
 def _layer(name: str, inputs: str, attrs: Mapping[str, Any], doc: str, results: str = "y") -> Op:
     """A row. An attribute is given by its default, or by its type if it is required."""
     attributes = {}
@@ -47,7 +58,8 @@ def _layer(name: str, inputs: str, attrs: Mapping[str, Any], doc: str, results: 
         attributes[key] = given if isinstance(given, Attribute) else plain
     slots = tuple(inputs.split())
     return Op(
-        *(name, slots, lambda _, ins, outs: (ins, outs), lambda _, ins, outs: (ins, outs)),
+        *(name, slots, lambda _, ins, outs: (ins, outs)),
+        attribute_dtype if name == "null" else _one_dtype,
         attributes=attributes,
         outputs=tuple(results.split()),
         optional=int("no_bias" in attrs),
@@ -61,8 +73,8 @@ def _layer(name: str, inputs: str, attrs: Mapping[str, Any], doc: str, results: 
 NULL = _layer(
     "null",
     "",
-    {"shape": Attribute("shape", None), "__dtype__": _Only("0")},
-    doc="A variable of the symbol, of dtype float32 (0): data, a parameter or an auxiliary state.",
+    {"shape": Attribute("shape", None), "dtype": Attribute("dtype", None)},
+    doc="A variable of the symbol: data, a parameter or an auxiliary state.",
 )
 FullyConnected = _layer(
     "FullyConnected",
@@ -121,21 +133,41 @@ Reshape = _layer(
     {"shape": tuple, "reverse": _Only(False)},
     doc="data under another shape, of which one size may be -1; (0, -1) flattens.",
 )
-softmax = _layer("softmax", "data", {"axis": -1}, doc="exp(data) / sum exp(data) along axis.")
+softmax, log_softmax = (
+    _layer(name, "data", {"axis": -1}, doc=f"{formula} along axis.")
+    for name, formula in (
+        ("softmax", "exp(data) / sum exp(data)"),
+        ("log_softmax", "data - log sum exp(data)"),
+    )
+)
+transpose = _layer(
+    "transpose", "data", {"axes": ()}, doc="data with its axes in this order; (): reversed."
+)
+_TURNED = {"transpose_a": False, "transpose_b": False}
+dot = _layer("dot", "lhs rhs", _TURNED, doc="The product of two matrices.")
+batch_dot = _layer("batch_dot", "lhs rhs", _TURNED, doc="The products of matrices (n, ., .).")
+clip = _layer("clip", "data", {"a_min": float, "a_max": float}, doc="data, cut off at both ends.")
 SoftmaxActivation = _layer(
     "SoftmaxActivation", "data", {"mode": _Only("instance")}, doc="softmax of each row."
 )
 
 UNARY = {"Flatten": ops.flatten_layer, "BlockGrad": ops.stop_gradient, "_copy": ops.identity}
-UNARY |= {op.name: op for op in (ops.relu, ops.sigmoid, ops.tanh, ops.exp, ops.log, ops.sqrt)}
+_SAME = (ops.relu, ops.sigmoid, ops.tanh, ops.exp, ops.log, ops.sqrt, ops.rsqrt, ops.abs, ops.erf)
+UNARY |= {op.name: op for op in _SAME} | {"negative": ops.neg}
+REDUCTIONS = {name: ops.OPS[f"reduce_{name}"] for name in ("sum", "mean", "max", "min")}
 _SIGNS = {"plus": ops.add, "minus": ops.sub, "mul": ops.mul, "div": ops.div}
 BINARY = {f"{kind}_{op.name}": op for kind in ("elemwise", "broadcast") for op in _SIGNS.values()}
+BINARY["broadcast_power"] = ops.pow
 SCALAR = {f"_{sign}_scalar": op for sign, op in {**_SIGNS, "power": ops.pow}.items()}
-SCALAR |= {f"_r{sign}_scalar": _SIGNS[sign] for sign in ("minus", "div")}  # number first
+_NUMBER_FIRST = {"minus": ops.sub, "div": ops.div, "power": ops.pow}
+SCALAR |= {f"_r{sign}_scalar": op for sign, op in _NUMBER_FIRST.items()}
+_AXES = {"axis": (), "keepdims": False, "exclude": _Only(False)}
 
 _ROWS = (FullyConnected, Convolution, Pooling, BatchNorm, Activation, Dropout, SoftmaxOutput)
 DIALECT: Mapping[str, Op] = {
-    **{op.name: op for op in (*_ROWS, Concat, Reshape, softmax, SoftmaxActivation)},
+    **{op.name: op for op in (*_ROWS, Concat, Reshape, softmax, log_softmax, SoftmaxActivation)},
+    **{op.name: op for op in (transpose, dot, batch_dot, clip)},
+    **{name: _layer(name, "data", _AXES, doc=op.doc) for name, op in REDUCTIONS.items()},
     **{name: _layer(name, "data", {}, doc=op.doc) for name, op in UNARY.items()},
     **{name: _layer(name, "lhs rhs", {}, doc=op.doc) for name, op in BINARY.items()},
     **{name: _layer(name, "data", {"scalar": float}, doc=op.doc) for name, op in SCALAR.items()},

@@ -11,7 +11,7 @@ from tinyflow import ops
 from tinyflow.errors import GraphError, TinyflowError
 from tinyflow.frontend.mx import layers
 from tinyflow.ir import Graph, Node, Op, Value, rewrite
-from tinyflow.types import Shape, unify_shape
+from tinyflow.types import DType, Shape, unify_shape
 
 __all__ = ["Lowered", "auxiliaries", "lower", "output_names"]
 
@@ -22,11 +22,13 @@ Rule = Callable[["Lowered", Node, Sequence[Value]], Any]  # one result, or a tup
 class Lowered:
     """A symbol in ops of the engine, for training or for inference.
 
+    ``dtypes``: those of variables that are not float32, by name.
     ``leaves``: value of each variable by name, in MXNet's order. ``states``: what training makes of
     auxiliary states. ``checks``: values that tell about shapes, but that no output needs.
     """
 
     training: bool
+    dtypes: Mapping[str, DType] = field(default_factory=dict)
     outputs: tuple[Value, ...] = ()
     leaves: dict[str, Value] = field(default_factory=dict)
     states: dict[str, Value] = field(default_factory=dict)
@@ -34,14 +36,14 @@ class Lowered:
     masks: int = 0  # dropouts so far: each has a seed of its own
 
 
-def lower(symbol: Graph, training: bool) -> Lowered:
+def lower(symbol: Graph, training: bool, dtypes: Mapping[str, DType] | None = None) -> Lowered:
     """Rewrite a graph of MXNet's operators op by op.
 
     Parameters and auxiliary states become variables, as shaped by the layer they belong to; other
     leaves become placeholders. Raises GraphError for two leaves of one name, ShapeError for a
     parameter of two layers that do not agree.
     """
-    made, parameters = Lowered(training), _parameters(symbol)
+    made, parameters = Lowered(training, dtypes or {}), _parameters(symbol)
 
     def rule(node: Node, inputs: tuple[Value, ...]) -> Sequence[Value]:
         if node.op is not layers.NULL:
@@ -52,7 +54,8 @@ def lower(symbol: Graph, training: bool) -> Lowered:
             raise GraphError("two variables share one name", node=node, fix="Rename one of them.")
         kind = ops.variable if node in parameters else ops.placeholder
         shape = parameters.get(node, node.attrs["shape"])
-        made.leaves[name] = kind(dtype="float32", shape=shape, name=name)
+        dtype = made.dtypes.get(name, node.attrs["dtype"] or DType.float32)
+        made.leaves[name] = kind(dtype=dtype, shape=shape, name=name)
         return (made.leaves[name],)
 
     made.outputs = rewrite(symbol, rule)[0].outputs
@@ -92,14 +95,20 @@ def _parameters(symbol: Graph) -> dict[Node, Shape]:
 
 
 def _window(node: Node) -> dict[str, Any]:
-    """Strides and padding; MXNet pads both sides alike."""
-    given = {key: node.attrs.get(key, ()) for key in ("kernel", "stride", "pad", "dilate")}
-    if {len(sizes or given["kernel"]) for sizes in given.values()} != {2}:
+    """Strides and padding: MXNet pads both sides alike; NNVM may say top, left, bottom, right."""
+    given = {key: node.attrs.get(key, ()) for key in ("kernel", "stride", "dilate", "pad")}
+    strides, pad = given["stride"], given["pad"] * (2 if len(given["pad"]) == 1 else 1)
+    two = [given["kernel"], strides, given["dilate"], pad[: len(pad) // 2] if pad[2:] else pad]
+    if {len(sizes or given["kernel"]) for sizes in two} != {2}:
         got = ", ".join(f"{key} {sizes}" for key, sizes in given.items())
         raise GraphError("only images are supported", node=node, got=got, expected="two sizes")
-    strides, pad = given["stride"], given["pad"]
-    high, wide = pad or (0, 0)
-    return {"strides": strides or (1, 1), "padding": (high, high, wide, wide), "name": node.name}
+    top, left, *rest = pad or (0, 0)
+    bottom, right = rest or (top, left)
+    return {
+        "strides": strides or (1, 1),
+        "padding": (top, bottom, left, right),
+        "name": node.name,
+    }
 
 
 def _convolution(made: Lowered, node: Node, inputs: Sequence[Value]) -> Any:
@@ -164,6 +173,23 @@ def _reshape(made: Lowered, node: Node, inputs: Sequence[Value]) -> Any:
     return ops.reshape(*inputs, shape=shape, name=node.name)
 
 
+def _reduction(op: Op, made: Lowered, node: Node, inputs: Sequence[Value]) -> Any:
+    """No axes are all axes; then one element remains, not a scalar."""
+    axes, keep = node.attrs["axis"], node.attrs["keepdims"]
+    if axes or keep:
+        return op(*inputs, reduction_indices=axes or None, keepdims=keep, name=node.name)
+    return ops.reshape(op(*inputs), shape=(1,), name=node.name)
+
+
+def _clip(made: Lowered, node: Node, inputs: Sequence[Value]) -> Any:
+    raised = ops.maximum(*inputs, node.attrs["a_min"])
+    return ops.minimum(raised, node.attrs["a_max"], name=node.name)
+
+
+def _with_attrs(op: Op, made: Lowered, node: Node, inputs: Sequence[Value]) -> Any:
+    return op(*inputs, name=node.name, **node.attrs)
+
+
 def _scalar(op: Op, number_first: bool, made: Lowered, node: Node, inputs: Sequence[Value]) -> Any:
     pair = (inputs[0], node.attrs["scalar"])
     return op(*(pair[::-1] if number_first else pair), name=node.name)
@@ -183,7 +209,13 @@ _RULES: Mapping[Op, Rule] = {
     layers.SoftmaxOutput: _softmax_output,
     layers.Concat: lambda _, n, x: ops.concat(*x, axis=n.attrs["dim"], name=n.name),
     layers.Reshape: _reshape,
-    layers.softmax: lambda _, n, x: ops.softmax(*x, axis=n.attrs["axis"], name=n.name),
+    layers.softmax: partial(_with_attrs, ops.softmax),
+    layers.log_softmax: partial(_with_attrs, ops.log_softmax),
+    layers.dot: partial(_with_attrs, ops.matmul),
+    layers.batch_dot: partial(_with_attrs, ops.batch_matmul),
+    layers.transpose: lambda _, n, x: ops.transpose(*x, perm=n.attrs["axes"] or None, name=n.name),
+    layers.clip: _clip,
+    **{layers.DIALECT[n]: partial(_reduction, op) for n, op in layers.REDUCTIONS.items()},
     layers.SoftmaxActivation: partial(_same, ops.softmax),
     **{layers.DIALECT[n]: partial(_same, op) for n, op in (layers.UNARY | layers.BINARY).items()},
     **{layers.DIALECT[n]: partial(_scalar, op, n[1] == "r") for n, op in layers.SCALAR.items()},

@@ -16,8 +16,8 @@ from tinyflow.frontend.mx.layers import DIALECT, NULL
 from tinyflow.frontend.mx.lower import auxiliaries, lower, output_names
 from tinyflow.ir import Graph, Op, Value
 from tinyflow.ir.node import user_line
-from tinyflow.passes import KNOWN_SHAPES, SHAPES, infer
-from tinyflow.types import Device, Shape, as_shape, is_static
+from tinyflow.passes import DTYPES, KNOWN_DTYPES, KNOWN_SHAPES, SHAPES, infer
+from tinyflow.types import Device, DType, Shape, as_dtype, as_shape, is_static
 
 __all__ = ["Group", "NameManager", "Symbol", "Variable", "apply", "function", "load", "load_json"]
 
@@ -114,19 +114,41 @@ class Symbol:
         that is no argument.
         """
         made = lower(self._graph, training=True)
-        if strange := [name for name in known if name not in made.leaves]:
-            expected = ", ".join(made.leaves)
-            raise GraphError("no such argument", node=user_line(), got=strange, expected=expected)
+        _check_names(known, made.leaves)
         given = {made.leaves[name]: as_shape(_sizes(shape)) for name, shape in known.items()}
         graph = infer(Graph((*made.outputs, *made.checks)).with_fact(KNOWN_SHAPES, given))
         shapes, names = graph.fact(SHAPES), (self.list_arguments(), self.list_auxiliary_states())
         arguments, states = ([shapes[made.leaves[name]] for name in group] for group in names)
         return arguments, [shapes[value] for value in made.outputs], states
 
+    def infer_type(self, **known: Any) -> tuple[list[Any], list[Any], list[Any]]:
+        """Numpy types of arguments, outputs and auxiliary states, from those of some arguments.
+
+        ``net.infer_type(data="float64")``: all that meets the data has its dtype; what meets none
+        that is known is float32. Raises DTypeError on a contradiction and for a dtype that does not
+        exist, GraphError for a name that is no argument.
+        """
+        dtypes, outputs = self._dtypes(known)
+        kinds = {name: dtype.numpy.type for name, dtype in dtypes.items()}
+        groups = (self.list_arguments(), self.list_auxiliary_states())
+        arguments, states = ([kinds[name] for name in group] for group in groups)
+        return arguments, [dtype.numpy.type for dtype in outputs], states
+
+    def _dtypes(self, known: Mapping[str, Any]) -> tuple[dict[str, DType], list[DType]]:
+        """Of all variables by name, and of the results."""
+        graph = self._graph
+        leaves = {node.name or "": Value(node) for node in graph.nodes if node.op is NULL}
+        given = {leaf: as_dtype(known[name]) for name, leaf in leaves.items() if name in known}
+        _check_names(known, leaves)
+        found = infer(graph.with_fact(KNOWN_DTYPES, given)).fact(DTYPES)
+        kinds = {name: found[leaf] or DType.float32 for name, leaf in leaves.items()}
+        return kinds, [found[value] or DType.float32 for value in graph.outputs]
+
     def simple_bind(
         self,
         ctx: Device | str = "cpu",
         grad_req: str | Mapping[str, str] = "write",
+        type_dict: Mapping[str, Any] | None = None,
         **shapes: Sequence[int],
     ) -> Executor:
         """Arrays of zeros for all arguments, gradients and states, and functions to run with them.
@@ -134,6 +156,7 @@ class Symbol:
         Args:
             ctx: ``mx.cpu()`` or ``mx.gpu(0)``, or the words of a session, such as "cpu fusion".
             grad_req: "write", "add" or "null", for all arguments or for each.
+            type_dict: dtypes of some arguments, from which ``infer_type`` finds the others.
             shapes: of the data; the others are inferred.
 
         Raises GraphError naming the arguments whose shape cannot be inferred.
@@ -148,7 +171,9 @@ class Symbol:
         if not {*wanted} <= {*learned} or not {*wanted.values()} <= {"write", "add", "null"}:
             expected = f"'write', 'add' or 'null' for {', '.join(learned)}"
             raise GraphError("wrong grad_req", got=grad_req, expected=expected)
-        return Executor(self._graph, str(ctx), known, wanted)
+        dtypes, heads = self._dtypes(type_dict or {})
+        types = {name: (shape, dtypes[name]) for name, shape in known.items()}
+        return Executor(self._graph, str(ctx), types, heads, wanted)
 
     def tojson(self) -> str:
         """The network as MXNet 1.x writes it into ``model-symbol.json``."""
@@ -159,13 +184,22 @@ class Symbol:
         Path(path).write_text(self.tojson(), encoding="utf-8")
 
 
+def _check_names(known: Mapping[str, Any], leaves: Mapping[str, Value]) -> None:
+    if strange := [name for name in known if name not in leaves]:
+        expected = ", ".join(leaves)
+        raise GraphError("no such argument", node=user_line(), got=strange, expected=expected)
+
+
 def _sizes(shape: Sequence[int] | None) -> list[int | None] | None:
     return None if shape is None else [size or None for size in shape]
 
 
-def Variable(name: str, shape: Sequence[int] | None = None) -> Symbol:
-    """A leaf: data or a parameter. Sizes of 0 are unknown."""
-    return Symbol(Value(NULL.node((), {"shape": _sizes(shape)}, name=name)))
+def Variable(name: str, shape: Sequence[int] | None = None, dtype: Any = None) -> Symbol:
+    """A leaf: data or a parameter. Sizes of 0 are unknown, and so is a dtype of None.
+
+    Raises GraphError for a shape or dtype that cannot be.
+    """
+    return Symbol(Value(NULL.node((), {"shape": _sizes(shape), "dtype": dtype}, name=name)))
 
 
 def Group(symbols: Sequence[Symbol]) -> Symbol:
