@@ -12,6 +12,10 @@ from tinyflow.frontend.tf.conv import pad
 from tinyflow.frontend.tf.custom import custom_gradient
 from tinyflow.frontend.tf.initializers import *  # noqa: F403
 from tinyflow.frontend.tf.initializers import __all__ as _initializers
+from tinyflow.frontend.tf.maths import *  # noqa: F403
+from tinyflow.frontend.tf.maths import __all__ as _maths
+from tinyflow.frontend.tf.random import *  # noqa: F403
+from tinyflow.frontend.tf.random import __all__ as _random
 from tinyflow.frontend.tf.scope import Scope as Graph
 from tinyflow.frontend.tf.scope import reset_default_graph, set_random_seed
 from tinyflow.frontend.tf.session import InteractiveSession, Session
@@ -44,4 +48,6 @@ __all__ += ["bfloat16", "bool", "float16", "float32", "float64", "int32", "int64
 __all__ += _api
 __all__ += _array
 __all__ += _context
+__all__ += _maths
+__all__ += _random
 __all__ += _initializers

@@ -11,22 +11,20 @@ import numpy as np
 from tinyflow import ops
 from tinyflow.adjoints import ADJOINTS, PlacedRules
 from tinyflow.errors import GraphError
+from tinyflow.frontend.tf.maths import add, negative, unary
 from tinyflow.frontend.tf.scope import current_scope
 from tinyflow.frontend.tf.tensor import Like, Tensor, Variable, apply, product_of, unwrap, wrap
-from tinyflow.ir import Graph, Node, Op, Value
+from tinyflow.ir import Graph, Node, Value
 from tinyflow.passes import KNOWN_SHAPES, SHAPES, infer
 from tinyflow.passes.gradient import gradient as reference_gradient
 from tinyflow.types import DType, Shape, as_dtype, as_shape, show_shape
 
 __all__ = [
-    "add", "add_n", "arg_max", "arg_min", "argmax", "argmin", "assign", "assign_add", "assign_sub",
-    "broadcast_to", "cast", "constant", "div", "equal", "exp", "global_variables",
-    "global_variables_initializer", "gradients", "greater", "group", "identity",
-    "infer_variable_shapes", "initialize_all_variables", "log", "matmul", "mul", "multiply", "neg",
-    "negative", "no_op", "normal", "ones", "ones_like", "placeholder", "pow", "random_normal",
-    "random_uniform", "reduce_max", "reduce_mean", "reduce_min", "reduce_sum", "reshape", "sigmoid",
-    "sqrt", "square", "stop_gradient", "sub", "subtract", "tanh", "trainable_variables",
-    "transpose", "truncated_normal", "uniform", "variables_initializer", "zeros", "zeros_like",
+    "add_n", "arg_max", "arg_min", "argmax", "argmin", "assign", "assign_add", "assign_sub",
+    "broadcast_to", "cast", "constant", "global_variables", "global_variables_initializer",
+    "gradients", "group", "identity", "infer_variable_shapes", "initialize_all_variables", "matmul",
+    "no_op", "ones", "ones_like", "placeholder", "reshape", "square", "stop_gradient",
+    "trainable_variables", "transpose", "variables_initializer", "zeros", "zeros_like",
 ]  # fmt: skip
 
 _OLD_NAMES = {"float": DType.float32, "double": DType.float64, "int": DType.int32}
@@ -55,158 +53,12 @@ def ones(shape: object, dtype: DType | str = DType.float32, name: str | None = N
     return apply(ops.ones, shape=shape, dtype=as_dtype(dtype), name=name)
 
 
-def zeros_like(x: Like, name: str | None = None) -> Tensor:
-    """Zeros of the shape and dtype of ``x``."""
-    return apply(ops.zeros_like, x, name=name)
-
-
-def ones_like(x: Like, name: str | None = None) -> Tensor:
-    """Ones of the shape and dtype of ``x``."""
-    return apply(ops.ones_like, x, name=name)
-
-
-def normal(
-    shape: object,
-    stdev: float = 1.0,
-    mean: float = 0.0,
-    dtype: DType | str = DType.float32,
-    seed: int | None = None,
-    name: str | None = None,
-) -> Tensor:
-    """Normal random numbers, new ones in every run; the session's seed makes them repeatable."""
-    seed = current_scope().next_seed() if seed is None else seed
-    attrs = {"shape": shape, "stdev": stdev, "mean": mean, "dtype": as_dtype(dtype), "seed": seed}
-    return apply(ops.normal, name=name, **attrs)
-
-
-def random_normal(
-    shape: object,
-    mean: float | Tensor = 0.0,
-    stddev: float | Tensor = 1.0,
-    dtype: DType | str = DType.float32,
-    seed: int | None = None,
-    name: str | None = None,
-) -> Tensor:
-    """TensorFlow's name and argument order for :func:`normal`; mean and stddev may be tensors."""
-    if isinstance(mean, Tensor) or isinstance(stddev, Tensor):
-        return add(normal(shape, 1.0, 0.0, dtype, seed) * stddev, mean, name)
-    return normal(shape, stddev, mean, dtype, seed, name)
-
-
-def uniform(
-    shape: object,
-    low: float = 0.0,
-    high: float = 1.0,
-    dtype: DType | str = DType.float32,
-    seed: int | None = None,
-    name: str | None = None,
-) -> Tensor:
-    """Uniform random numbers in [low, high), new ones in every run."""
-    seed = current_scope().next_seed() if seed is None else seed
-    attrs = {"shape": shape, "low": low, "high": high, "dtype": as_dtype(dtype), "seed": seed}
-    return apply(ops.uniform, name=name, **attrs)
-
-
-def random_uniform(
-    shape: object,
-    minval: float = 0.0,
-    maxval: float = 1.0,
-    dtype: DType | str = DType.float32,
-    seed: int | None = None,
-    name: str | None = None,
-) -> Tensor:
-    """TensorFlow's argument names for :func:`uniform`."""
-    return uniform(shape, minval, maxval, dtype, seed, name)
-
-
-def truncated_normal(
-    shape: object,
-    mean: float = 0.0,
-    stddev: float = 1.0,
-    dtype: DType | str = DType.float32,
-    seed: int | None = None,
-    name: str | None = None,
-) -> Tensor:
-    """Normal random numbers, none more than two deviations from the mean."""
-    seed = current_scope().next_seed() if seed is None else seed
-    attrs = {"shape": shape, "stdev": stddev, "mean": mean, "dtype": as_dtype(dtype), "seed": seed}
-    return apply(ops.truncated_normal, name=name, **attrs)
-
-
-def add(x: Like, y: Like, name: str | None = None) -> Tensor:
-    """x + y, broadcasting as numpy does."""
-    return apply(ops.add, x, y, name=name)
-
-
-def subtract(x: Like, y: Like, name: str | None = None) -> Tensor:
-    """x - y, broadcasting as numpy does."""
-    return apply(ops.sub, x, y, name=name)
-
-
-def multiply(x: Like, y: Like, name: str | None = None) -> Tensor:
-    """x * y elementwise, broadcasting as numpy does."""
-    return apply(ops.mul, x, y, name=name)
-
-
-def div(x: Like, y: Like, name: str | None = None) -> Tensor:
-    """x / y elementwise; integers divide to float32."""
-    return apply(ops.div, x, y, name=name)
-
-
-def pow(x: Like, y: Like, name: str | None = None) -> Tensor:
-    """x to the power y elementwise."""
-    return apply(ops.pow, x, y, name=name)
-
-
-sub, mul = subtract, multiply
-
-
-def negative(x: Like, name: str | None = None) -> Tensor:
-    """-x."""
-    return apply(ops.neg, x, name=name)
-
-
-neg = negative
+zeros_like, ones_like = unary(ops.zeros_like), unary(ops.ones_like)
 
 
 def square(x: Like, name: str | None = None) -> Tensor:
     """x * x."""
     return apply(ops.mul, x, x, name=name)
-
-
-def exp(x: Like, name: str | None = None) -> Tensor:
-    """e to the power x elementwise."""
-    return apply(ops.exp, x, name=name)
-
-
-def log(x: Like, name: str | None = None) -> Tensor:
-    """Natural logarithm elementwise."""
-    return apply(ops.log, x, name=name)
-
-
-def sqrt(x: Like, name: str | None = None) -> Tensor:
-    """Square root elementwise."""
-    return apply(ops.sqrt, x, name=name)
-
-
-def tanh(x: Like, name: str | None = None) -> Tensor:
-    """Hyperbolic tangent elementwise."""
-    return apply(ops.tanh, x, name=name)
-
-
-def sigmoid(x: Like, name: str | None = None) -> Tensor:
-    """1 / (1 + exp(-x)) elementwise."""
-    return apply(ops.sigmoid, x, name=name)
-
-
-def equal(x: Like, y: Like, name: str | None = None) -> Tensor:
-    """x == y elementwise, as bool."""
-    return apply(ops.equal, x, y, name=name)
-
-
-def greater(x: Like, y: Like, name: str | None = None) -> Tensor:
-    """x > y elementwise, as bool."""
-    return apply(ops.greater, x, y, name=name)
 
 
 def cast(x: Like, dtype: DType | str, name: str | None = None) -> Tensor:
@@ -229,65 +81,6 @@ def matmul(
     """
     op = product_of(a, b)
     return apply(op, a, b, transpose_a=transpose_a, transpose_b=transpose_b, name=name)
-
-
-def _reduce(
-    op: Op, x: Like, axis: Any, keepdims: bool, name: str | None, old_axis: Any, old_keep: Any
-) -> Tensor:
-    """Apply a reduction; the older TensorFlow names of its two arguments mean the same."""
-    if axis is not None and old_axis is not None:
-        raise GraphError("axis and reduction_indices mean the same", fix="Give one of them.")
-    axes = old_axis if axis is None else axis
-    kept = keepdims if old_keep is None else old_keep
-    return apply(op, x, reduction_indices=axes, keepdims=kept, name=name)
-
-
-def reduce_sum(
-    x: Like,
-    axis: Any = None,
-    keepdims: bool = False,
-    name: str | None = None,
-    reduction_indices: Any = None,
-    keep_dims: bool | None = None,
-) -> Tensor:
-    """Sum over the axes (all by default)."""
-    return _reduce(ops.reduce_sum, x, axis, keepdims, name, reduction_indices, keep_dims)
-
-
-def reduce_mean(
-    x: Like,
-    axis: Any = None,
-    keepdims: bool = False,
-    name: str | None = None,
-    reduction_indices: Any = None,
-    keep_dims: bool | None = None,
-) -> Tensor:
-    """Mean over the axes (all by default); of bools the share of True."""
-    return _reduce(ops.reduce_mean, x, axis, keepdims, name, reduction_indices, keep_dims)
-
-
-def reduce_max(
-    x: Like,
-    axis: Any = None,
-    keepdims: bool = False,
-    name: str | None = None,
-    reduction_indices: Any = None,
-    keep_dims: bool | None = None,
-) -> Tensor:
-    """Maximum over the axes (all by default)."""
-    return _reduce(ops.reduce_max, x, axis, keepdims, name, reduction_indices, keep_dims)
-
-
-def reduce_min(
-    x: Like,
-    axis: Any = None,
-    keepdims: bool = False,
-    name: str | None = None,
-    reduction_indices: Any = None,
-    keep_dims: bool | None = None,
-) -> Tensor:
-    """Minimum over the axes (all by default)."""
-    return _reduce(ops.reduce_min, x, axis, keepdims, name, reduction_indices, keep_dims)
 
 
 def argmax(x: Like, axis: int = 0, name: str | None = None) -> Tensor:
@@ -318,14 +111,7 @@ def broadcast_to(x: Like, shape: object, name: str | None = None) -> Tensor:
     return apply(ops.broadcast_to, x, shape=shape, name=name)
 
 
-def identity(x: Like, name: str | None = None) -> Tensor:
-    """A copy of x; of a variable, its content before any later write."""
-    return apply(ops.identity, x, name=name)
-
-
-def stop_gradient(x: Like, name: str | None = None) -> Tensor:
-    """x, through which no gradient flows."""
-    return apply(ops.stop_gradient, x, name=name)
+identity, stop_gradient = unary(ops.identity), unary(ops.stop_gradient)
 
 
 def assign(variable: Tensor, value: Like) -> Tensor:

@@ -15,56 +15,10 @@ from tinyflow.ops.rules import END
 from tinyflow.types import DType, show_shape
 
 __all__ = [
-    "abs", "batch_matmul", "clip_by_value", "concat", "cumsum", "erf", "expand_dims", "gather",
-    "greater_equal", "less", "less_equal", "logical_and", "logical_not", "logical_or", "maximum",
-    "minimum", "not_equal", "one_hot", "rsqrt", "slice", "split", "squeeze", "stack", "unstack",
+    "batch_matmul", "clip_by_value", "concat", "cumsum", "expand_dims", "gather", "logical_and",
+    "logical_not", "logical_or", "one_hot", "slice", "split", "squeeze", "stack", "unstack",
     "where",
 ]  # fmt: skip
-
-
-def maximum(x: Like, y: Like, name: str | None = None) -> Tensor:
-    """The larger of x and y elementwise."""
-    return apply(ops.maximum, x, y, name=name)
-
-
-def minimum(x: Like, y: Like, name: str | None = None) -> Tensor:
-    """The smaller of x and y elementwise."""
-    return apply(ops.minimum, x, y, name=name)
-
-
-def abs(x: Like, name: str | None = None) -> Tensor:
-    """|x| elementwise."""
-    return apply(ops.abs, x, name=name)
-
-
-def erf(x: Like, name: str | None = None) -> Tensor:
-    """The error function elementwise."""
-    return apply(ops.erf, x, name=name)
-
-
-def rsqrt(x: Like, name: str | None = None) -> Tensor:
-    """1 / sqrt(x) elementwise."""
-    return apply(ops.rsqrt, x, name=name)
-
-
-def less(x: Like, y: Like, name: str | None = None) -> Tensor:
-    """x < y elementwise, as bool."""
-    return apply(ops.less, x, y, name=name)
-
-
-def less_equal(x: Like, y: Like, name: str | None = None) -> Tensor:
-    """x <= y elementwise, as bool."""
-    return apply(ops.less_equal, x, y, name=name)
-
-
-def greater_equal(x: Like, y: Like, name: str | None = None) -> Tensor:
-    """x >= y elementwise, as bool."""
-    return apply(ops.greater_equal, x, y, name=name)
-
-
-def not_equal(x: Like, y: Like, name: str | None = None) -> Tensor:
-    """x != y elementwise, as bool."""
-    return apply(ops.not_equal, x, y, name=name)
 
 
 def logical_and(x: Like, y: Like, name: str | None = None) -> Tensor:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tinyflow.errors import GraphError
-from tinyflow.frontend.tf.api import add_n, reduce_sum, sqrt, square
-from tinyflow.frontend.tf.array import maximum
+from tinyflow.frontend.tf.api import add_n, square
+from tinyflow.frontend.tf.maths import maximum, reduce_sum, sqrt
 from tinyflow.frontend.tf.tensor import Like, Tensor
 
 __all__ = ["clip_by_global_norm", "global_norm"]

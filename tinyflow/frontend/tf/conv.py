@@ -10,14 +10,14 @@ means that count the padding, or NHWC with TensorFlow's. All ops are NCHW; trans
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tinyflow import ops
 from tinyflow.errors import GraphError
 from tinyflow.frontend.tf.scope import current_scope
 from tinyflow.frontend.tf.tensor import Like, Tensor, Variable, apply, unwrap
-from tinyflow.ir import Value
+from tinyflow.ir import Op, Value
 from tinyflow.ir.node import user_line
 
 __all__ = [
@@ -150,51 +150,43 @@ def conv2d(
     return from_nchw(ops.conv2d(*inputs, name=name, after=scope.waits, **attrs), layout)
 
 
-def max_pool(
-    value: Like,
-    ksize: Sizes,
-    strides: Sizes = (1, 1, 1, 1),
-    padding: str = "SAME",
-    data_format: str | None = None,
-    name: str | None = None,
-) -> Tensor:
-    """The largest number of each window [1, h, w, 1]; padding never wins.
+def _pool(op: Op, doc: str) -> Callable[..., Tensor]:
+    """The function for a pool; ``doc`` says what it takes of each window."""
 
-    Layout and SAME: see the head of this file. Raises GraphError for what it does not know.
+    def pool(
+        value: Like,
+        ksize: Sizes,
+        strides: Sizes = (1, 1, 1, 1),
+        padding: str = "SAME",
+        data_format: str | None = None,
+        name: str | None = None,
+    ) -> Tensor:
+        layout = layout_of(value, data_format)
+        window, scope = _pair("ksize", ksize, layout), current_scope()
+        attrs: dict[str, Any] = {"ksize": window, "strides": _pair("strides", strides, layout)}
+        attrs["padding"] = _padding(padding, None if layout == NHWC else window)
+        if "count_padding" in op.attributes:
+            attrs["count_padding"] = layout != NHWC
+        name = scope.unique_name(name) if name else None
+        node = op.node((to_nchw(value, layout),), attrs, name=name, after=scope.waits)
+        return from_nchw(node.outputs[0], layout)
+
+    pool.__name__ = pool.__qualname__ = op.name.removesuffix("2d")
+    pool.__doc__ = f"""{doc}
+
+    ``value``: images, NCHW or NHWC as ``data_format`` or what they come from says, of a floating
+    dtype; the result has their layout and dtype. ``ksize``, ``strides``: [1, h, w, 1]. SAME: see
+    the head of this file. Raises GraphError for what it does not know; a run raises ShapeError for
+    a window larger than the image.
     """
-    layout, attrs = _pool(value, ksize, strides, padding, data_format, name)
-    return from_nchw(ops.max_pool2d(to_nchw(value, layout), **attrs)[0], layout)
+    return pool
 
 
-def avg_pool(
-    value: Like,
-    ksize: Sizes,
-    strides: Sizes = (1, 1, 1, 1),
-    padding: str = "SAME",
-    data_format: str | None = None,
-    name: str | None = None,
-) -> Tensor:
-    """The mean of each window [1, h, w, 1]; padding counts as zeros in NCHW, not at all in NHWC.
-
-    Layout and SAME: see the head of this file. Raises GraphError for what it does not know.
-    """
-    layout, attrs = _pool(value, ksize, strides, padding, data_format, name)
-    attrs["count_padding"] = layout != NHWC
-    return from_nchw(ops.avg_pool2d(to_nchw(value, layout), **attrs), layout)
-
-
-def _pool(
-    x: Like, ksize: Sizes, strides: Sizes, padding: str, data_format: str | None, name: str | None
-) -> tuple[str | None, dict[str, Any]]:
-    layout = layout_of(x, data_format)
-    window, scope = _pair("ksize", ksize, layout), current_scope()
-    return layout, {
-        "ksize": window,
-        "strides": _pair("strides", strides, layout),
-        "padding": _padding(padding, None if layout == NHWC else window),
-        "name": scope.unique_name(name) if name else None,
-        "after": scope.waits,
-    }
+max_pool = _pool(ops.max_pool2d, "The largest number of each window; padding never wins.")
+avg_pool = _pool(
+    ops.avg_pool2d,
+    "The mean of each window; padding counts as zeros in NCHW, not at all in NHWC.",
+)
 
 
 def bias_add(

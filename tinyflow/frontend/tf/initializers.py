@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tinyflow.errors import GraphError
-from tinyflow.frontend.tf.api import broadcast_to, constant, random_normal, random_uniform
+from tinyflow.frontend.tf.api import broadcast_to, constant
 from tinyflow.frontend.tf.api import ones as ones_of
-from tinyflow.frontend.tf.api import truncated_normal as cut_normal
 from tinyflow.frontend.tf.api import zeros as zeros_of
+from tinyflow.frontend.tf.random import random_normal, random_uniform
+from tinyflow.frontend.tf.random import truncated_normal as cut_normal
 from tinyflow.frontend.tf.tensor import Tensor
 from tinyflow.types import DType
 

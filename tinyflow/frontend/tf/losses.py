@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from tinyflow import ops
 from tinyflow.errors import ShapeError
-from tinyflow.frontend.tf.api import cast, exp, log, reduce_mean, reduce_sum, square
-from tinyflow.frontend.tf.array import abs, one_hot
+from tinyflow.frontend.tf.api import cast, square
+from tinyflow.frontend.tf.array import one_hot
+from tinyflow.frontend.tf.maths import abs, exp, log, reduce_mean, reduce_sum
 from tinyflow.frontend.tf.tensor import Like, Tensor, apply, unwrap, wrap
 from tinyflow.types import DType, show_shape
 

@@ -8,6 +8,7 @@ from tinyflow.frontend.tf.losses import (
     sigmoid_cross_entropy_with_logits,
     sparse_softmax_cross_entropy_with_logits,
 )
+from tinyflow.frontend.tf.maths import relu, sigmoid, tanh
 from tinyflow.frontend.tf.norm import batch_norm, batch_normalization, inference
 from tinyflow.frontend.tf.scope import current_scope
 from tinyflow.frontend.tf.tensor import Like, Tensor, Variable, apply
@@ -60,21 +61,6 @@ def linear(
         bias = Variable.implicit(f"{name}_bias", (num_hidden,))
     inputs = (x, weight) if bias is None else (x, weight, bias)
     return apply(ops.linear, *inputs, name=name)
-
-
-def relu(x: Like, name: str | None = None) -> Tensor:
-    """max(x, 0) elementwise."""
-    return apply(ops.relu, x, name=name)
-
-
-def tanh(x: Like, name: str | None = None) -> Tensor:
-    """Hyperbolic tangent elementwise."""
-    return apply(ops.tanh, x, name=name)
-
-
-def sigmoid(x: Like, name: str | None = None) -> Tensor:
-    """1 / (1 + exp(-x)) elementwise."""
-    return apply(ops.sigmoid, x, name=name)
 
 
 def softmax(x: Like, axis: int = -1, name: str | None = None) -> Tensor:

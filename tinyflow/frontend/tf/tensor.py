@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,14 @@ class TensorShape(tuple[int | None, ...]):
     def as_list(self) -> list[int | None]:
         """The sizes, None where unknown."""
         return list(self)
+
+
+_Operator = Callable[["Tensor", "Like"], "Tensor"]
+
+
+def _operators(op: Op) -> tuple[_Operator, _Operator]:
+    """Methods for tensor + other and for other + tensor."""
+    return lambda x, y: apply(op, x, y), lambda x, y: apply(op, y, x)
 
 
 class Tensor:
@@ -89,56 +97,22 @@ class Tensor:
     def __iter__(self) -> Any:
         raise GraphError("a tensor cannot be iterated", node=self._value.node, fix="Run it first.")
 
-    def __add__(self, other: Like) -> Tensor:
-        return apply(ops.add, self, other)
-
-    def __radd__(self, other: Like) -> Tensor:
-        return apply(ops.add, other, self)
-
-    def __sub__(self, other: Like) -> Tensor:
-        return apply(ops.sub, self, other)
-
-    def __rsub__(self, other: Like) -> Tensor:
-        return apply(ops.sub, other, self)
-
-    def __mul__(self, other: Like) -> Tensor:
-        return apply(ops.mul, self, other)
-
-    def __rmul__(self, other: Like) -> Tensor:
-        return apply(ops.mul, other, self)
-
-    def __truediv__(self, other: Like) -> Tensor:
-        return apply(ops.div, self, other)
-
-    def __rtruediv__(self, other: Like) -> Tensor:
-        return apply(ops.div, other, self)
-
-    def __pow__(self, other: Like) -> Tensor:
-        return apply(ops.pow, self, other)
-
-    def __rpow__(self, other: Like) -> Tensor:
-        return apply(ops.pow, other, self)
-
-    def __neg__(self) -> Tensor:
-        return apply(ops.neg, self)
+    __add__, __radd__ = _operators(ops.add)
+    __sub__, __rsub__ = _operators(ops.sub)
+    __mul__, __rmul__ = _operators(ops.mul)
+    __truediv__, __rtruediv__ = _operators(ops.div)
+    __pow__, __rpow__ = _operators(ops.pow)
+    __lt__, __gt__ = _operators(ops.less)[0], _operators(ops.greater)[0]
+    __le__, __ge__ = _operators(ops.less_equal)[0], _operators(ops.greater_equal)[0]
 
     def __matmul__(self, other: Like) -> Tensor:
         return apply(product_of(self, other), self, other)
 
+    def __neg__(self) -> Tensor:
+        return apply(ops.neg, self)
+
     def __abs__(self) -> Tensor:
         return apply(ops.abs, self)
-
-    def __lt__(self, other: Like) -> Tensor:
-        return apply(ops.less, self, other)
-
-    def __le__(self, other: Like) -> Tensor:
-        return apply(ops.less_equal, self, other)
-
-    def __gt__(self, other: Like) -> Tensor:
-        return apply(ops.greater, self, other)
-
-    def __ge__(self, other: Like) -> Tensor:
-        return apply(ops.greater_equal, self, other)
 
     def __getitem__(self, key: object) -> Tensor:
         return Tensor(indexed(self.value, key))

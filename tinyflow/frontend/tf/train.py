@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tinyflow.frontend.tf.api import assign, cast, multiply, pow, sqrt, zeros
+from tinyflow.frontend.tf.api import assign, cast, zeros
+from tinyflow.frontend.tf.maths import multiply, pow, sqrt
 from tinyflow.frontend.tf.optimizer import Optimizer, Rate
 from tinyflow.frontend.tf.saver import Saver
 from tinyflow.frontend.tf.scope import current_scope

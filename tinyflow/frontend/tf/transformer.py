@@ -77,15 +77,15 @@ def dropout(
     if (keep_prob is None) == (rate is None) or noise_shape is not None:
         expected = "keep_prob or rate, no noise_shape"
         raise GraphError("not a dropout", got="neither or another argument", expected=expected)
-    keep = keep_prob if rate is None else 1 - rate  # type: ignore[operator]
+    keep: Any = keep_prob if rate is None else 1 - rate  # type: ignore[operator]
     if isinstance(keep, int | float) and not 0 < keep <= 1:
         raise GraphError("wrong keep_prob", got=keep, expected="more than 0, at most 1")
     if keep == 1:
         return apply(ops.identity, x, name=name)
     seed = current_scope().next_seed() if seed is None else seed
     drawn = apply(ops.uniform_like, x, seed=seed)
-    stays = apply(ops.cast_like, drawn < keep, x)  # type: ignore[operator]
-    return apply(ops.mul, x, stays / keep, name=name)  # type: ignore[operator]
+    stays = apply(ops.cast_like, drawn < keep, x)
+    return apply(ops.mul, x, stays / keep, name=name)
 
 
 def l2_loss(t: Like, name: str | None = None) -> Tensor:

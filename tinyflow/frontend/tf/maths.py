@@ -1,0 +1,107 @@
+"""``tf.`` functions that are one op each: element by element, and over axes. Layer: frontend.
+
+The op's row says what is computed; here it gets TensorFlow's name and arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+from tinyflow import ops
+from tinyflow.errors import GraphError
+from tinyflow.frontend.tf.tensor import Like, Tensor, apply
+from tinyflow.ir import Op
+from tinyflow.ops.rules import COMPARISON, FLOATING, NUMBER
+
+__all__ = [
+    "abs", "add", "div", "equal", "erf", "exp", "greater", "greater_equal", "less", "less_equal",
+    "log", "maximum", "minimum", "mul", "multiply", "neg", "negative", "not_equal", "pow",
+    "reduce_max", "reduce_mean", "reduce_min", "reduce_sum", "rsqrt",
+    "sigmoid", "sqrt", "sub", "subtract", "tanh",
+]  # fmt: skip
+
+F = TypeVar("F", bound=Callable[..., Tensor])
+_DTYPES = {
+    COMPARISON: "bool",
+    FLOATING: "the floating dtype that goes in, float32 for integers and bools",
+    NUMBER: "the dtype that goes in, float32 for bools",
+}
+
+
+class Unary(Protocol):
+    """``tf.exp(x, name=None)``."""
+
+    def __call__(self, x: Like, name: str | None = None) -> Tensor: ...
+
+
+class Binary(Protocol):
+    """``tf.add(x, y, name=None)``."""
+
+    def __call__(self, x: Like, y: Like, name: str | None = None) -> Tensor: ...
+
+
+def unary(op: Op) -> Unary:
+    """The function of one tensor of any shape; the result has this shape."""
+
+    def function(x: Like, name: str | None = None) -> Tensor:
+        return apply(op, x, name=name)
+
+    return _described(function, op, "x has any shape, the result the same.")
+
+
+def binary(op: Op) -> Binary:
+    """The function of two tensors that broadcast."""
+
+    def function(x: Like, y: Like, name: str | None = None) -> Tensor:
+        return apply(op, x, y, name=name)
+
+    shapes = "Shapes broadcast as in numpy, dtypes promote: bool, int, float."
+    return _described(function, op, f"{shapes} A run raises ShapeError if shapes do not fit.")
+
+
+def reduction(op: Op) -> Callable[..., Tensor]:
+    """The function that takes axes away."""
+
+    def function(
+        x: Like,
+        axis: Any = None,
+        keepdims: bool = False,
+        name: str | None = None,
+        reduction_indices: Any = None,
+        keep_dims: bool | None = None,
+    ) -> Tensor:
+        if axis is not None and reduction_indices is not None:
+            raise GraphError("axis and reduction_indices mean the same", fix="Give one of them.")
+        axes = reduction_indices if axis is None else axis
+        kept = keepdims if keep_dims is None else keep_dims
+        return apply(op, x, reduction_indices=axes, keepdims=kept, name=name)
+
+    shapes = """``axis``: an axis, several, or None for all; ``keepdims`` leaves them with size 1.
+    ``reduction_indices`` and ``keep_dims`` are their old names. Raises GraphError if both are
+    given; a run raises ShapeError for an axis that x lacks."""
+    return _described(function, op, shapes)
+
+
+def _described(function: F, op: Op, shapes: str) -> F:
+    kinds = [text for rule, text in _DTYPES.items() if rule is op.dtype]
+    function.__name__ = function.__qualname__ = op.name
+    function.__doc__ = (
+        f"{op.doc}\n\n    {shapes}\n    Result: {(*kinds, 'the dtype that goes in')[0]}."
+    )
+    return function
+
+
+add, subtract, multiply = binary(ops.add), binary(ops.sub), binary(ops.mul)
+div, pow = binary(ops.div), binary(ops.pow)
+maximum, minimum = binary(ops.maximum), binary(ops.minimum)
+equal, not_equal = binary(ops.equal), binary(ops.not_equal)
+less, less_equal = binary(ops.less), binary(ops.less_equal)
+greater, greater_equal = binary(ops.greater), binary(ops.greater_equal)
+negative, abs, sqrt, rsqrt = unary(ops.neg), unary(ops.abs), unary(ops.sqrt), unary(ops.rsqrt)
+exp, log, erf = unary(ops.exp), unary(ops.log), unary(ops.erf)
+tanh, sigmoid, relu = unary(ops.tanh), unary(ops.sigmoid), unary(ops.relu)
+sub, mul, neg = subtract, multiply, negative
+
+reduce_sum, reduce_mean = reduction(ops.reduce_sum), reduction(ops.reduce_mean)
+reduce_max, reduce_min = reduction(ops.reduce_max), reduction(ops.reduce_min)
