@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -117,7 +117,7 @@ def as_shape(value: object) -> Shape:
     return tuple(None if dim is None else int(dim) for dim in dims)
 
 
-def is_static(shape: Shape) -> bool:
+def is_static(shape: Shape) -> TypeGuard[tuple[int, ...]]:
     """True if rank and every size are known."""
     return shape is not None and None not in shape
 

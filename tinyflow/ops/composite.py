@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from tinyflow.ir import Node, Op, Value
+from tinyflow.ir import Op, Value
 from tinyflow.ops.elementwise import add, cast, div, equal, exp, log, mul, neg, sub
 from tinyflow.ops.layout import reshape
 from tinyflow.ops.nn import (
@@ -23,23 +22,13 @@ from tinyflow.ops.nn import (
     sparse_softmax_cross_entropy_grad,
 )
 from tinyflow.ops.reduction import reduce_max, reduce_mean, reduce_sum
+from tinyflow.ops.site import Rule, Site
 from tinyflow.ops.state import constant
 from tinyflow.ops.transformer import layer_norm, layer_norm_grad, rsqrt
-from tinyflow.types import DType, Shape
 
-__all__ = ["FORMULAS", "Site"]
+__all__ = ["FORMULAS"]
 
 _LAST: Mapping[str, Any] = {"reduction_indices": (-1,), "keepdims": True}
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """A node to be written out: the inputs to use, static shapes of its inputs, its dtype."""
-
-    node: Node
-    inputs: tuple[Value, ...]
-    shapes: tuple[Shape, ...]
-    dtype: DType
 
 
 def _log_softmax(x: Value) -> Value:
@@ -91,7 +80,7 @@ def _layer_norm_grad(site: Site) -> tuple[Value, ...]:
     g = mul(dy, gamma)
     inner = mul(normal, reduce_mean(mul(g, normal), **_LAST))
     dx = mul(scale, sub(sub(g, reduce_mean(g, **_LAST)), inner))
-    rows = tuple(range(len(site.shapes[0] or ()) - 1))
+    rows = tuple(range(len(site.shape(0)) - 1))
     dgamma, dbeta = (
         reduce_sum(each, reduction_indices=rows, keepdims=False) for each in (mul(dy, normal), dy)
     )
@@ -110,21 +99,20 @@ def _mean_dense_loss(site: Site) -> Value:
     return result
 
 
-def _one_hot(site: Site, labels: Value, shape: Shape) -> Value:
+def _one_hot(site: Site, labels: Value, shape: tuple[int, ...]) -> Value:
     """1 where the column is the label, else 0: (n,) -> (n, c)."""
-    assert shape is not None
     rows, classes = shape
-    columns = constant(np.arange(classes or 0))
+    columns = constant(np.arange(classes))
     hit = equal(reshape(labels, shape=(rows, 1)), columns)
-    result: Value = cast(hit, dtype=site.dtype)
+    result: Value = cast(hit, dtype=site.dtype())
     return result
 
 
-def _checked(x: Value, one_hot: Value, labels: Value, shape: Shape) -> Value:
+def _checked(x: Value, one_hot: Value, labels: Value, shape: tuple[int, ...]) -> Value:
     """x, once every row of ``one_hot`` has its one."""
     rows = reduce_sum(one_hot, reduction_indices=(-1,), keepdims=False)
     hits = reduce_sum(rows, reduction_indices=None, keepdims=False)
-    result: Value = checked_labels(x, hits, labels, classes=(shape or (0,))[-1])
+    result: Value = checked_labels(x, hits, labels, classes=shape[-1])
     return result
 
 
@@ -134,24 +122,23 @@ def _log_p(site: Site, logits: Value) -> Value:
 
 def _sparse_loss(site: Site) -> Value:
     logits, labels = site.inputs
-    one_hot = _one_hot(site, labels, site.shapes[0])
+    one_hot = _one_hot(site, labels, site.shape(0))
     picked = mul(one_hot, _log_p(site, logits))
     rows = reduce_sum(picked, reduction_indices=(-1,), keepdims=False)
     loss = reduce_mean(neg(rows), reduction_indices=None, keepdims=False)
-    return _checked(loss, one_hot, labels, site.shapes[0])
+    return _checked(loss, one_hot, labels, site.shape(0))
 
 
 def _sparse_grad(site: Site) -> Value:
     """(p - one hot) * dy / n."""
     dy, logits, labels = site.inputs
     p = exp(_log_p(site, logits))
-    rows = (site.shapes[1] or (1,))[0] or 1
-    one_hot = _one_hot(site, labels, site.shapes[1])
-    slope = mul(sub(p, one_hot), div(dy, float(rows)))
-    return _checked(slope, one_hot, labels, site.shapes[1])
+    one_hot = _one_hot(site, labels, site.shape(1))
+    slope = mul(sub(p, one_hot), div(dy, float(site.shape(1)[0])))
+    return _checked(slope, one_hot, labels, site.shape(1))
 
 
-FORMULAS: Mapping[Op, Callable[[Site], Value | tuple[Value, ...]]] = {
+FORMULAS: Mapping[Op, Rule] = {
     layer_norm: _layer_norm,
     layer_norm_grad: _layer_norm_grad,
     softmax: _softmax,

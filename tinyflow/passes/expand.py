@@ -5,8 +5,11 @@ A kernel of its own is the best form of a softmax, unless its neighbours can be 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from tinyflow.ir import Graph, Node, Value, rewrite
-from tinyflow.ops.composite import FORMULAS, Site
+from tinyflow.ops.composite import FORMULAS
+from tinyflow.ops.site import Site, write_out
 from tinyflow.passes.infer import DTYPES, SHAPES, remember_types
 from tinyflow.types import DType, Shape, is_static
 
@@ -24,22 +27,17 @@ def expand(graph: Graph) -> Graph:
     shapes, dtypes = graph.fact(SHAPES), graph.fact(DTYPES)
 
     def rule(node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...] | None:
-        formula, dtype = FORMULAS.get(node.op), dtypes[Value(node)]
-        known = tuple(shapes[value] for value in node.inputs)
-        if formula is None or dtype not in (DType.float32, DType.float64):
+        floating = dtypes[Value(node)] in (DType.float32, DType.float64)
+        if not floating or not _along_last_axis(node, shapes):
             return None
-        if not all(is_static(shape) for shape in known) or not _last_axis(node, known):
-            return None
-        made = formula(Site(node, inputs, known, dtype))
-        return made if isinstance(made, tuple) else (made,)
+        return write_out(FORMULAS, Site(node, inputs, shapes, dtypes))
 
     return remember_types(graph, *rewrite(graph, rule))
 
 
-def _last_axis(node: Node, shapes: tuple[Shape, ...]) -> bool:
-    rank = max(len(shape or ()) for shape in shapes)
-    return (
-        node.attrs.get("axis", -1) in (-1, rank - 1)
-        and rank > 0
-        and not any(0 in shape for shape in shapes if shape)
-    )
+def _along_last_axis(node: Node, shapes: Mapping[Value, Shape]) -> bool:
+    """True for an op along the last axis of arrays whose sizes are known, and not 0."""
+    sizes = [shape for shape in map(shapes.get, node.inputs) if is_static(shape) and 0 not in shape]
+    rank = max(map(len, sizes), default=0)
+    known = len(sizes) == len(node.inputs) and rank > 0
+    return known and node.attrs.get("axis", -1) in (-1, rank - 1)
