@@ -19,6 +19,7 @@ import tinyflow.frontend.mx as mx
 from tinyflow import ops
 from tinyflow.errors import GraphError, RunError, TinyflowError
 from tinyflow.frontend.onnx import export, load
+from tinyflow.frontend.onnx.export import OPSETS
 from tinyflow.frontend.onnx.words import ALONG, REDUCTIONS, WORDS
 from tinyflow.frontend.tf.tensor import apply
 from tinyflow.ir import Graph, Op
@@ -207,16 +208,32 @@ IMAGE = RNG.normal(size=(2, 3, 7, 6)).astype("float32")
         lambda x: tf.squeeze(tf.expand_dims(tf.expand_dims(x, 0), -1)),
         lambda x: tf.squeeze(tf.expand_dims(x, -1), [-1]),
         lambda x: apply(ops.broadcast_to, x, shape=(4, 2, 3, 7, 6)),
+        lambda x: tf.pad(x, [[0, 0], [1, 0], [2, 3], [0, 1]]),
+        lambda x: tf.nn.pad(x, dim=-1, pad=-2) * 2,
+        lambda x: apply(ops.crop, apply(ops.crop, x, dim=2, pad=-2), dim=-1, pad=1),
+        lambda x: tf.clip_by_value(x, -0.5, 1.0),
+        lambda x: tf.nn.gelu(x),
+        lambda x: tf.reduce_mean(tf.reduce_max(x, 1), [-1], keepdims=True),
     ],
 )
-def test_other_ops_have_the_same_meaning(make: Any) -> None:
+@pytest.mark.parametrize("opset", OPSETS)
+def test_other_ops_have_the_same_meaning(make: Any, opset: int) -> None:
     x = tf.placeholder(tf.float32, IMAGE.shape, name="x")
     y, sess = make(x), tf.Session()
     sess.run(tf.initialize_all_variables())
-    model, expected = export(y, sess), sess.run(y, {x: IMAGE})
+    model, expected = export(y, sess, opset=opset), sess.run(y, {x: IMAGE})
     np.testing.assert_allclose(runtime(model, {"x": IMAGE})[0], expected, rtol=1e-4, atol=1e-5)
     if "ArgMax" not in {node.op_type for node in model.graph.node}:
         np.testing.assert_allclose(imported(model, {"x": IMAGE})[0], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_gelu_is_a_word_of_its_own_since_opset_20() -> None:
+    x = tf.placeholder(tf.float64, [2], name="x")
+    kinds = {
+        n: [row.op_type for row in export(tf.nn.gelu(x), {}, opset=n).graph.node] for n in OPSETS
+    }
+    assert kinds[20] == ["Gelu", "Identity"]
+    assert kinds[17] == kinds[19] == ["Div", "Erf", "Add", "Mul", "Mul", "Identity"]
 
 
 def np_filter(*shape: int) -> tf.Variable:
@@ -290,6 +307,18 @@ CONSTANT = numpy_helper.from_array(np.array([0, 2, -1]), "c")
         (model_of([node("Conv", "x w", group=2, auto_pad="SAME_UPPER")],
                   {"w": FILTERS}, ("n", 4, 7, 6)), (2, 4, 7, 6)),
         (model_of([node("Mul", "x two")], {"two": np.float32(2.0)}), (2, 3, 4)),
+        (model_of([node("Pad", "x p")], {"p": [0, 1, 0, 2, 0, 3]}), (2, 3, 4)),
+        (model_of([node("Pad", "x p v")], {"p": [0, -1, 2, 0, 0, -2], "v": np.float32(0)}),
+         (2, 3, 4)),
+        (model_of([helper.make_node("Pad", ["x", "p", "", "a"], ["y"])],
+                  {"p": [1, 2, 0, 3], "a": [-1, 0]}, opset=18), (2, 3, 4)),
+        (model_of([node("Clip", "x a b")], {"a": np.float32(-0.5), "b": np.float32(1)}), (2, 3, 4)),
+        (model_of([node("Clip", "x a")], {"a": np.float32(-0.5)}), (2, 3, 4)),
+        (model_of([helper.make_node("Clip", ["x", "", "b"], ["y"])], {"b": np.float32(0)}),
+         (2, 3, 4)),
+        (model_of([node("Clip")]), (2, 3, 4)),
+        (model_of([node("Gelu")], opset=20), (2, 3, 4)),
+        (model_of([node("Gelu", approximate="tanh")], opset=20), (2, 3, 4)),
         (model_of([node("Identity", "x")], shape=None), (2, 3)),
     ],
 )  # fmt: skip
@@ -329,7 +358,11 @@ def test_what_pytorch_exports_computes_the_same(net: Any, shape: Any, tmp_path: 
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (model_of([node("Gelu")], opset=20), "Gelu 'Gelu_1': operator is not supported.*Add"),
+        (model_of([node("Celu")]), "Celu 'Celu_1': operator is not supported.*Add"),
+        (model_of([node("Gelu", approximate="sigmoid")], opset=20), "'approximate'.*got sigmoid"),
+        (model_of([node("Pad", "x p", mode="edge")], {"p": [0] * 6}), "Pad 'Pad_1': only.*edge"),
+        (model_of([node("Pad", "x p v")], {"p": [0] * 6, "v": np.float32(1)}), "zeros.*value 1.0"),
+        (model_of([node("Pad", "x x")]), "Pad 'Pad_1'.*computed sizes"),
         (model_of([node("Conv", "x w", dilations=[0, 1])], {"w": FILTERS}),
          "conv2d 'Conv_1'.*'dilations'.*0, 1"),
         (model_of([node("AveragePool", kernel_shape=[2, 2], dilations=[2, 2])]), "'dilations'"),
@@ -373,6 +406,8 @@ def test_what_onnx_cannot_say_is_refused() -> None:
         export(y, tf.Session())
     image = tf.placeholder(tf.float32, [1, 3, None, 6])
     y = apply(ops.conv2d, image, np.ones((2, 3, 2, 2)), dilations=(2, 2), padding=None)
+    with pytest.raises(GraphError, match="this opset is not supported; got 16; expected one of 17"):
+        export(y, {}, opset=16)
     with pytest.raises(GraphError, match="conv2d.*padding of a dilated filter.*sizes of the im"):
         export(y, {})
     with pytest.raises(GraphError, match="max_pool2d.*no such output; got output 1"):

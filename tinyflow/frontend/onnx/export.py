@@ -23,13 +23,14 @@ from tinyflow.types import DType, is_static
 
 __all__ = ["export"]
 
-OPSET, IR_VERSION = 17, 8  # of ONNX 1.12 (2022): what has read files since then reads these
+OPSETS = {17: 8, 18: 8, 19: 9, 20: 9}  # with the version of the file format
 
 
 def export(
     network: Graph | Tensor | Sequence[Tensor],
     variables: Session | Mapping[str, Any],
     path: str | Path | None = None,
+    opset: int = 17,
 ) -> onnx.ModelProto:
     """The network in inference, with the contents of its variables, as a model of ONNX.
 
@@ -37,10 +38,15 @@ def export(
         network: a tensor or several, or a graph, such as ``symbol.graph()`` of the mx front end.
         variables: the session that holds the contents, or arrays by name.
         path: file to write as well.
+        opset: 17 to 20. What has read files since 2022 reads 17; 20 has a word for gelu.
 
     Unknown sizes stay open. Raises GraphError naming an op that ONNX has no word for or a variable
-    without content, RunError for one that the session has not initialised.
+    without content, and for another opset, RunError for a variable that the session has not
+    initialised.
     """
+    if opset not in OPSETS:
+        expected = f"one of {', '.join(map(str, OPSETS))}"
+        raise GraphError("this opset is not supported", got=opset, expected=expected)
     if not isinstance(network, Graph):
         tensors = [network] if isinstance(network, Tensor) else network
         network = Graph(tuple(tensor.value for tensor in tensors))
@@ -49,12 +55,12 @@ def export(
     shapes = {Value(node): array.shape for node, array in contents.items()}
     graph = infer(graph.with_fact(KNOWN_SHAPES, shapes))
     graph = infer(Graph(specialise(graph).outputs).with_fact(KNOWN_SHAPES, shapes))
-    writer = _Writer(graph, {node.name: array for node, array in contents.items()})
+    writer = _Writer(graph, {node.name: array for node, array in contents.items()}, opset)
     model = helper.make_model(
         writer.graph(),
         producer_name="tinyflow",
-        opset_imports=[helper.make_opsetid("", OPSET)],
-        ir_version=IR_VERSION,
+        opset_imports=[helper.make_opsetid("", opset)],
+        ir_version=OPSETS[opset],
     )
     onnx.checker.check_model(model)
     if path is not None:
@@ -74,8 +80,10 @@ def _content(node: Node, variables: Session | Mapping[str, Any]) -> np.ndarray[A
 class _Writer:
     """The nodes and initializers of a model, as far as they are written."""
 
-    def __init__(self, graph: Graph, contents: Mapping[str | None, np.ndarray[Any, Any]]) -> None:
-        self.source, self.contents = graph, contents
+    def __init__(
+        self, graph: Graph, contents: Mapping[str | None, np.ndarray[Any, Any]], opset: int
+    ) -> None:
+        self.source, self.contents, self.opset = graph, contents, opset
         self.shapes, self.dtypes = graph.fact(SHAPES), graph.fact(DTYPES)
         self.nodes: list[onnx.NodeProto] = []
         self.stored: list[onnx.TensorProto] = []
@@ -197,12 +205,34 @@ def _slice(w: _Writer, node: Node, inputs: list[str]) -> None:
     w.names[Value(node)] = w.emit("Slice", [*inputs, *stored], node.name)
 
 
+def _pad(w: _Writer, node: Node, inputs: list[str]) -> None:
+    """A strip at one side of one axis: numbers before each axis, then numbers behind each."""
+    rank, amount = w.rank(node.inputs[0]), node.attrs["pad"]
+    sides = [0] * (2 * rank)
+    sides[node.attrs["dim"] % rank + (rank if amount > 0 else 0)] = abs(amount)
+    if node.op is ops.crop:
+        sides = [-side for side in sides]
+    _listed("Pad", lambda _: sides)(w, node, inputs)
+
+
+def _gelu(w: _Writer, node: Node, inputs: list[str]) -> None:
+    """x * (1 + erf(x / √2)) / 2 where there is no word for it."""
+    if w.opset >= 20:
+        return _word("Gelu")(w, node, inputs)
+    kind = (w.dtypes[node.inputs[0]] or DType.float32).numpy
+    one, root, half = (w.store(np.array(number, kind)) for number in (1, 2**0.5, 0.5))
+    share = w.emit("Add", [w.emit("Erf", [w.emit("Div", [inputs[0], root])]), one])
+    whole = w.emit("Mul", [inputs[0], share])
+    w.names[Value(node)] = w.emit("Mul", [whole, half], node.name)
+    return None
+
+
 def _reduction(kind: str) -> _Rule:
     def rule(w: _Writer, node: Node, inputs: list[str]) -> None:
         axes, keep = node.attrs["reduction_indices"], int(node.attrs["keepdims"])
         axes = tuple(range(w.rank(node.inputs[0]))) if axes is None else axes
         given: dict[str, Any] = {"axes": axes}
-        if kind == "ReduceSum":  # the others follow in opset 18
+        if kind == "ReduceSum" or w.opset >= 18:
             given, inputs = {"noop_with_empty_axes": 1}, [*inputs, w.store(np.array(axes, "int64"))]
         word = ("Identity", {}) if not axes else (kind, {**given, "keepdims": keep})
         w.names[Value(node)] = w.emit(word[0], inputs if axes else inputs[:1], node.name, **word[1])
@@ -265,6 +295,9 @@ _RULES: Mapping[Op, _Rule] = {
     ops.expand_dims: _listed("Unsqueeze", lambda n: [n.attrs["axis"]]),
     ops.squeeze: _listed("Squeeze", lambda n: n.attrs["axes"]),
     ops.slice: _slice,
+    ops.pad: _pad,
+    ops.crop: _pad,
+    ops.gelu: _gelu,
     ops.zeros: _filled,
     ops.ones: _filled,
 }

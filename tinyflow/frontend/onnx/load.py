@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -238,6 +239,37 @@ def _slice(s: _Site) -> Any:
     return ops.slice(s.inputs[0], begin=begin, end=end, name=s.name, **cut)
 
 
+def _pad(s: _Site) -> Any:
+    """Zeros, or with negative numbers less of x, before and behind each axis."""
+    if s.attrs.get("mode", "constant") != "constant" or s.list(2) not in (None, 0):
+        got = f"mode {s.attrs.get('mode', 'constant')}, value {s.list(2)}"
+        raise GraphError("only zeros are supported", got=got, expected="mode constant, value 0")
+    x, amounts, axes = s.inputs[0], s.list(1), s.list(3)
+    half = len(amounts) // 2
+    for axis, before, behind in zip(axes or range(half), amounts, amounts[half:]):
+        for op, low, high in ((ops.pad, before, behind), (ops.crop, -before, -behind)):
+            x = op(x, dim=axis, pad=-low) if low > 0 else x
+            x = op(x, dim=axis, pad=high) if high > 0 else x
+    return x
+
+
+def _clip(s: _Site) -> Any:
+    """Both bounds are inputs, and either may be missing."""
+    x: Value = s.inputs[0]
+    for op, name in zip((ops.maximum, ops.minimum), s.names[1:]):
+        x = op(x, s.reader.value(name)) if name else x
+    return ops.identity(x, name=s.name)
+
+
+def _gelu(s: _Site) -> Any:
+    """With ``approximate`` tanh: Hendrycks and Gimpel, 2016, section 2."""
+    (x,), how = s.inputs, s.attrs.get("approximate", "none")
+    if how != "tanh":
+        return ops.gelu(*s.only(approximate="none").inputs, name=s.name)
+    inner = ops.mul(ops.add(x, ops.mul(ops.pow(x, 3.0), 0.044715)), (2 / math.pi) ** 0.5)
+    return ops.mul(ops.mul(x, 0.5), ops.add(ops.tanh(inner), 1.0), name=s.name)
+
+
 def _reduction(op: Op) -> Callable[[_Site], Any]:
     def rule(s: _Site) -> Any:
         axes, keep = s.list(1, "axes"), bool(s.attrs.get("keepdims", 1))
@@ -279,6 +311,9 @@ _RULES: Mapping[str, Callable[[_Site], Any]] = {
     "Reshape": _reshape,
     "Transpose": lambda s: ops.transpose(*s.inputs, perm=s.attrs.get("perm"), name=s.name),
     "Slice": _slice,
+    "Pad": _pad,
+    "Clip": _clip,
+    "Gelu": _gelu,
     "Expand": lambda s: ops.broadcast_to(s.inputs[0], shape=s.list(1), name=s.name),
     "Squeeze": lambda s: ops.squeeze(s.inputs[0], axes=s.list(1), name=s.name),
     "Unsqueeze": _unsqueeze,

@@ -21,16 +21,9 @@ from tinyflow.ir import Op, Value
 from tinyflow.ir.node import user_line
 
 __all__ = [
-    "avg_pool",
-    "bias_add",
-    "conv2d",
-    "flatten_layer",
-    "from_nchw",
-    "layout_of",
-    "max_pool",
-    "pad",
+    "avg_pool", "bias_add", "conv2d", "flatten_layer", "from_nchw", "layout_of", "max_pool", "pad",
     "to_nchw",
-]
+]  # fmt: skip
 
 NCHW, NHWC = "NCHW", "NHWC"
 Sizes = int | Sequence[int]

@@ -16,16 +16,10 @@ from tinyflow.frontend.tf.tensor import Tensor
 from tinyflow.types import DType
 
 __all__ = [
-    "constant_initializer",
-    "glorot_normal_initializer",
-    "glorot_uniform_initializer",
-    "ones_initializer",
-    "random_normal_initializer",
-    "random_uniform_initializer",
-    "truncated_normal_initializer",
-    "variance_scaling_initializer",
-    "zeros_initializer",
-]
+    "constant_initializer", "glorot_normal_initializer", "glorot_uniform_initializer",
+    "ones_initializer", "random_normal_initializer", "random_uniform_initializer",
+    "truncated_normal_initializer", "variance_scaling_initializer", "zeros_initializer",
+]  # fmt: skip
 
 Initializer = Callable[..., Tensor]
 _CUT = 0.87962566103423978  # standard deviation of the normal distribution cut at two

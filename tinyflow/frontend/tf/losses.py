@@ -11,13 +11,10 @@ from tinyflow.frontend.tf.tensor import Like, Tensor, apply, unwrap, wrap
 from tinyflow.types import DType, show_shape
 
 __all__ = [
-    "mean_squared_error",
-    "sigmoid_cross_entropy",
-    "sigmoid_cross_entropy_with_logits",
-    "softmax_cross_entropy",
-    "sparse_softmax_cross_entropy",
+    "mean_squared_error", "sigmoid_cross_entropy", "sigmoid_cross_entropy_with_logits",
+    "softmax_cross_entropy", "sparse_softmax_cross_entropy",
     "sparse_softmax_cross_entropy_with_logits",
-]
+]  # fmt: skip
 
 
 def sparse_softmax_cross_entropy_with_logits(

@@ -16,28 +16,12 @@ from tinyflow.frontend.tf.transformer import *  # noqa: F403
 from tinyflow.frontend.tf.transformer import __all__ as _transformer
 
 __all__ = [
-    "avg_pool",
-    "batch_norm",
-    "batch_normalization",
-    "bias_add",
-    "conv2d",
-    "flatten_layer",
-    "inference",
-    "linear",
-    "log_softmax",
-    "max_pool",
-    "mean_softmax_cross_entropy_with_logits",
-    "mean_sparse_softmax_cross_entropy_with_logits",
-    "pad",
-    "relu",
-    "sigmoid",
-    "sigmoid_cross_entropy_with_logits",
-    "softmax",
-    "softmax_cross_entropy_with_logits",
-    "softmax_cross_entropy_with_logits_v2",
-    "sparse_softmax_cross_entropy_with_logits",
-    "tanh",
-]
+    "avg_pool", "batch_norm", "batch_normalization", "bias_add", "conv2d", "flatten_layer",
+    "inference", "linear", "log_softmax", "max_pool", "mean_softmax_cross_entropy_with_logits",
+    "mean_sparse_softmax_cross_entropy_with_logits", "pad", "relu", "sigmoid",
+    "sigmoid_cross_entropy_with_logits", "softmax", "softmax_cross_entropy_with_logits",
+    "softmax_cross_entropy_with_logits_v2", "sparse_softmax_cross_entropy_with_logits", "tanh",
+]  # fmt: skip
 __all__ += _transformer
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from tinyflow.frontend.tf.api import assign, cast, zeros
 from tinyflow.frontend.tf.maths import multiply, pow, sqrt
 from tinyflow.frontend.tf.optimizer import Optimizer, Rate
@@ -11,15 +13,9 @@ from tinyflow.frontend.tf.tensor import Like, Tensor, Variable
 from tinyflow.types import DType
 
 __all__ = [
-    "AdagradOptimizer",
-    "AdamOptimizer",
-    "GradientDescentOptimizer",
-    "MomentumOptimizer",
-    "Optimizer",
-    "RMSPropOptimizer",
-    "Saver",
-    "exponential_decay",
-]
+    "AdagradOptimizer", "AdamOptimizer", "GradientDescentOptimizer", "MomentumOptimizer",
+    "Optimizer", "RMSPropOptimizer", "Saver", "exponential_decay",
+]  # fmt: skip
 
 
 def exponential_decay(
@@ -39,11 +35,12 @@ def exponential_decay(
     return multiply(learning_rate, pow(decay_rate, passed))
 
 
+@dataclass(eq=False)
 class GradientDescentOptimizer(Optimizer):
     """w <- w - learning_rate * dw."""
 
-    def __init__(self, learning_rate: Rate, name: str = "GradientDescent") -> None:
-        self.learning_rate, self.name = learning_rate, name
+    learning_rate: Rate
+    name: str = "GradientDescent"
 
     def updates(self, variables: list[Variable], slopes: list[Tensor]) -> list[Tensor]:
         """One assign per variable."""
@@ -51,6 +48,7 @@ class GradientDescentOptimizer(Optimizer):
         return [assign(v, v - slope * rate) for v, slope in zip(variables, slopes)]
 
 
+@dataclass(eq=False)
 class AdamOptimizer(Optimizer):
     """Adam: moving averages m of the gradient and v of its square, corrected for their start.
 
@@ -58,16 +56,11 @@ class AdamOptimizer(Optimizer):
     Source: Kingma and Ba, Adam (2015), the efficient order at the end of section 2.
     """
 
-    def __init__(
-        self,
-        learning_rate: Rate = 0.001,
-        beta1: float = 0.9,
-        beta2: float = 0.999,
-        epsilon: float = 1e-4,
-        name: str = "Adam",
-    ) -> None:
-        self.learning_rate, self.beta1, self.beta2 = learning_rate, beta1, beta2
-        self.epsilon, self.name = epsilon, name
+    learning_rate: Rate = 0.001
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-4
+    name: str = "Adam"
 
     def updates(self, variables: list[Variable], slopes: list[Tensor]) -> list[Tensor]:
         """Three assigns per variable (m, v, w) and one for the step counter."""
@@ -85,6 +78,7 @@ class AdamOptimizer(Optimizer):
         return writes
 
 
+@dataclass(eq=False)
 class MomentumOptimizer(Optimizer):
     """a <- momentum * a + dw;  w <- w - learning_rate * a.
 
@@ -92,15 +86,10 @@ class MomentumOptimizer(Optimizer):
     Source: Sutskever, Martens, Dahl and Hinton 2013, section 2, in TensorFlow's form.
     """
 
-    def __init__(
-        self,
-        learning_rate: Rate,
-        momentum: float,
-        use_nesterov: bool = False,
-        name: str = "Momentum",
-    ) -> None:
-        self.learning_rate, self.momentum = learning_rate, momentum
-        self.use_nesterov, self.name = use_nesterov, name
+    learning_rate: Rate
+    momentum: float
+    use_nesterov: bool = False
+    name: str = "Momentum"
 
     def updates(self, variables: list[Variable], slopes: list[Tensor]) -> list[Tensor]:
         """Two assigns per variable: a and w."""
@@ -113,32 +102,29 @@ class MomentumOptimizer(Optimizer):
         return writes
 
 
+@dataclass(eq=False)
 class AdagradOptimizer(Optimizer):
     """s <- s + dw²;  w <- w - learning_rate * dw / sqrt(s).
 
     Source: Duchi, Hazan and Singer, Adaptive subgradient methods, 2011, figure 1.
     """
 
-    def __init__(
-        self,
-        learning_rate: Rate,
-        initial_accumulator_value: float = 0.1,
-        name: str = "Adagrad",
-    ) -> None:
-        self.learning_rate, self.initial = learning_rate, initial_accumulator_value
-        self.name = name
+    learning_rate: Rate
+    initial_accumulator_value: float = 0.1
+    name: str = "Adagrad"
 
     def updates(self, variables: list[Variable], slopes: list[Tensor]) -> list[Tensor]:
         """Two assigns per variable: s and w."""
         writes = []
         for variable, slope in zip(variables, slopes):
-            slot = self.slot(variable, "adagrad", self.initial)
+            slot = self.slot(variable, "adagrad", self.initial_accumulator_value)
             total = assign(slot, slot + slope * slope)
             step = slope * self.learning_rate / sqrt(total)
             writes += [total, assign(variable, variable - step)]
         return writes
 
 
+@dataclass(eq=False)
 class RMSPropOptimizer(Optimizer):
     """s <- decay * s + (1 - decay) * dw²;  a <- momentum * a + learning_rate * dw / sqrt(s + eps);
     w <- w - a. With ``centered``, s is lessened by the square of the mean gradient.
@@ -146,17 +132,12 @@ class RMSPropOptimizer(Optimizer):
     s starts at one, as in TensorFlow. Source: Hinton, Coursera lecture 6e; Graves 2013, eq. 38-45.
     """
 
-    def __init__(
-        self,
-        learning_rate: Rate,
-        decay: float = 0.9,
-        momentum: float = 0.0,
-        epsilon: float = 1e-10,
-        centered: bool = False,
-        name: str = "RMSProp",
-    ) -> None:
-        self.learning_rate, self.decay, self.momentum = learning_rate, decay, momentum
-        self.epsilon, self.centered, self.name = epsilon, centered, name
+    learning_rate: Rate
+    decay: float = 0.9
+    momentum: float = 0.0
+    epsilon: float = 1e-10
+    centered: bool = False
+    name: str = "RMSProp"
 
     def updates(self, variables: list[Variable], slopes: list[Tensor]) -> list[Tensor]:
         """Three assigns per variable (s, a, w), and one for the mean if ``centered``."""
