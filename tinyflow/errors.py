@@ -47,9 +47,14 @@ class TinyflowError(Exception):
 
     def at(self, node: object) -> TinyflowError:
         """Return the same error placed at ``node``, unless it already names one."""
-        if self.node is not None:
-            return self
-        return type(self)(self.what, node=node, got=self.got, expected=self.expected, fix=self.fix)
+        return self if self.node is not None else self._copy(self.what, node)
+
+    def within(self, part: str) -> TinyflowError:
+        """Return the same error, said of ``part`` of a node or file: "line 3: unknown op"."""
+        return self._copy(f"{part}: {self.what}", self.node)
+
+    def _copy(self, what: str, node: object) -> TinyflowError:
+        return type(self)(what, node=node, got=self.got, expected=self.expected, fix=self.fix)
 
 
 class GraphError(TinyflowError):

@@ -87,10 +87,10 @@ def test_devices_and_names_with_quotes_survive() -> None:
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("%0 = frobnicate()\nreturn %0", "line 1: unknown op; got frobnicate"),
+        ("%0 = frobnicate()\nreturn %0", "line 1: unknown op; got 'frobnicate'"),
         ("%0 = exp(%1)\nreturn %0", "not a value defined above; got %1"),
-        ("%0 = placeholder(dtype=float99)\nreturn %0", "line 1"),
-        ("%0 = placeholder(colour=3)\nreturn %0", "unknown attribute; got colour=3"),
+        ("%0 = placeholder(dtype=float99)\nreturn %0", "line 1: attribute 'dtype': wrong"),
+        ("%0 = placeholder(colour=3)\nreturn %0", "unknown attribute; got 'colour'"),
         ("hello", "cannot read this"),
         ("%0 = placeholder(dtype=float32)", "no 'return' line"),
     ],

@@ -15,7 +15,7 @@ from tinyflow.errors import GraphError
 from tinyflow.ir.graph import Graph
 from tinyflow.ir.node import Node, Value
 from tinyflow.ir.op import Op
-from tinyflow.ir.text import decode_attr, encode_attr
+from tinyflow.ir.text import encode_attr, read_op
 from tinyflow.types import Device
 
 __all__ = ["from_json", "to_json"]
@@ -82,35 +82,23 @@ def from_json(source: str, ops: Mapping[str, Op]) -> Graph:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise GraphError(f"node {index} is corrupt", got=repr(error)[:120]) from None
         except GraphError as error:
-            what, place = f"node {index}: {error.what}", error.node or row.get("name")
-            raise GraphError(what, node=place, got=error.got, expected=error.expected) from None
+            raise error.within(f"node {index}").at(row.get("name")) from None
     return Graph(tuple(_value(entry, nodes, "heads") for entry in heads))
 
 
 def _node_from_json(row: Mapping[str, Any], nodes: Sequence[Node], ops: Mapping[str, Op]) -> Node:
     attrs = dict(row.get("attrs", {}))
-    op_name = attrs.pop(_LEAF, row["op"])
-    device = attrs.pop(_DEVICE, None)
+    op_name, device = attrs.pop(_LEAF, row["op"]), attrs.pop(_DEVICE, None)
     name = None if attrs.pop(_NO_NAME, None) else str(row["name"])
-    if op_name not in ops:
-        raise GraphError("unknown op", got=repr(op_name)[:80], expected="an op of the catalog")
-    op = ops[op_name]
-    unknown = [key for key in attrs if key not in op.attributes]
-    if unknown:
-        raise GraphError("unknown attribute", got=unknown[0], expected=", ".join(op.attributes))
-    inputs = [_value(entry, nodes, "inputs") for entry in row["inputs"]]
-    decoded = {}
-    for key, value in attrs.items():
-        try:
-            decoded[key] = decode_attr(op.attributes[key], str(value), ops)
-        except GraphError as error:
-            what = f"attribute '{key}': {error.what}"
-            raise GraphError(what, got=error.got, expected=error.expected) from None
-    after = [_at(nodes, n, "control_deps") for n in row.get("control_deps", [])]
-    node = op.node(inputs, decoded, name=name, after=after, source="json")
-    if device is None:
-        return node
-    return Node(op, node.inputs, node.attrs, name, node.after, Device.parse(device), "json")
+    op, found = read_op(op_name, {key: str(value) for key, value in attrs.items()}, ops)
+    return op.node(
+        [_value(entry, nodes, "inputs") for entry in row["inputs"]],
+        found,
+        name=name,
+        after=[_at(nodes, n, "control_deps") for n in row.get("control_deps", [])],
+        device=None if device is None else Device.parse(device),
+        source="json",
+    )
 
 
 def _value(entry: Sequence[int], nodes: Sequence[Node], where: str) -> Value:
@@ -127,10 +115,9 @@ def _value(entry: Sequence[int], nodes: Sequence[Node], where: str) -> Value:
 
 def _at(nodes: Sequence[Node], index: object, where: str) -> Node:
     if type(index) is not int or not 0 <= index < len(nodes):
-        what, expected = (
+        raise GraphError(
             f"{where} refers to node {index!r}",
-            f"an earlier node, 0 to {len(nodes) - 1}",
+            expected=f"an earlier node, 0 to {len(nodes) - 1}",
+            fix="Nodes must be listed in topological order; a forward reference is a cycle.",
         )
-        fix = "Nodes must be listed in topological order; a forward reference is a cycle."
-        raise GraphError(what, expected=expected, fix=fix)
     return nodes[index]

@@ -16,7 +16,7 @@ import numpy as np
 
 from tinyflow.errors import GraphError, TinyflowError
 from tinyflow.ir.node import NO_ATTRS, PLACED_ON, Node, Value, user_line
-from tinyflow.types import DType, Shape, as_dtype, as_shape
+from tinyflow.types import Device, DType, Shape, as_dtype, as_shape
 
 __all__ = [
     "CONSTANT", "REQUIRED", "Attribute", "DTypeRule", "Op", "Operand", "ShapeRule", "as_value",
@@ -139,11 +139,7 @@ class Op:
     doc: str = ""
 
     def __call__(
-        self,
-        *inputs: Operand,
-        name: str | None = None,
-        after: Sequence[Node] = (),
-        **attrs: Any,
+        self, *inputs: Operand, name: str | None = None, after: Sequence[Node] = (), **attrs: Any
     ) -> Any:
         """Make a node and return its result (a tuple of results for ops with several).
 
@@ -161,11 +157,12 @@ class Op:
         *,
         name: str | None = None,
         after: Sequence[Node] = (),
+        device: Device | None = None,
         source: str | None = None,
     ) -> Node:
         """Make the node itself, checking arity and attributes (see ``__call__``).
 
-        Its device is that of the block of the front end in which it is made, None outside.
+        By default its device is that of the block of the front end in which it is made.
         """
         source = source or user_line()
         try:
@@ -173,7 +170,8 @@ class Op:
             checked = self.check_attrs(attrs)
         except GraphError as error:
             raise error.at(Node(self, name=name, source=source)) from None
-        return Node(self, tuple(inputs), checked, name, tuple(after), PLACED_ON.get(), source)
+        device = device or PLACED_ON.get()
+        return Node(self, tuple(inputs), checked, name, tuple(after), device, source)
 
     def output_count(self, attrs: Mapping[str, Any]) -> int:
         """Number of outputs under these attributes."""
@@ -192,14 +190,19 @@ class Op:
             bounds = str(least) if least == most else f"{least} to {most}"
             raise GraphError("wrong number of inputs", got=count, expected=f"{bounds} ({names})")
 
+    def attribute(self, key: str) -> Attribute:
+        """The schema of one attribute; raises GraphError if there is none of that name."""
+        if key not in self.attributes:
+            known = ", ".join(self.attributes) or "none"
+            raise GraphError("unknown attribute", got=repr(key)[:80], expected=known)
+        return self.attributes[key]
+
     def check_attrs(self, attrs: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return all attributes, checked and with defaults; raises GraphError."""
         if not self.attributes and not attrs:
             return NO_ATTRS
-        unknown = [key for key in attrs if key not in self.attributes]
-        if unknown:
-            known = ", ".join(self.attributes) or "none"
-            raise GraphError("unknown attribute", got=repr(unknown[0])[:80], expected=known)
+        for key in attrs:
+            self.attribute(key)
         checked = {}
         for key, attribute in self.attributes.items():
             value = attrs.get(key, attribute.default)
@@ -208,8 +211,7 @@ class Op:
             try:
                 checked[key] = attribute.check(value)
             except GraphError as error:
-                what = f"attribute '{key}': {error.what}"
-                raise GraphError(what, got=error.got, expected=error.expected) from None
+                raise error.within(f"attribute '{key}'") from None
         return MappingProxyType(checked)
 
     def __repr__(self) -> str:

@@ -25,7 +25,7 @@ from tinyflow.ir.node import Node, Value
 from tinyflow.ir.op import REQUIRED, Attribute, Op
 from tinyflow.types import Device, show_shape
 
-__all__ = ["decode_attr", "encode_attr", "parse", "text"]
+__all__ = ["decode_attr", "encode_attr", "parse", "read_op", "text"]
 
 
 def text(graph: Graph, describe: Callable[[Value], str] | None = None) -> str:
@@ -51,12 +51,12 @@ def text(graph: Graph, describe: Callable[[Value], str] | None = None) -> str:
 
 
 def _shown(node: Node) -> list[tuple[str, Attribute]]:
-    def differs(key: str, attribute: Attribute) -> bool:
-        if attribute.default is REQUIRED:
-            return True
-        return attribute.kind == "array" or node.attrs[key] != attribute.default
-
-    return [(key, a) for key, a in node.op.attributes.items() if differs(key, a)]
+    """Attributes that differ from their default; arrays, which compare by element, always."""
+    return [
+        (key, a)
+        for key, a in node.op.attributes.items()
+        if a.default is REQUIRED or a.kind == "array" or node.attrs[key] != a.default
+    ]
 
 
 def _read(value: Value, place: Mapping[Node, int]) -> str:
@@ -105,11 +105,31 @@ def decode_attr(attribute: Attribute, source: str, ops: Mapping[str, Op]) -> Any
         raise GraphError("cannot read an attribute", got=source[:80], expected=expected) from error
 
 
+def read_op(
+    name: str, attrs: Mapping[str, str], ops: Mapping[str, Op]
+) -> tuple[Op, Mapping[str, Any]]:
+    """The op of a node that was written down, and its attributes; raises GraphError.
+
+    ``attrs`` are as ``encode_attr`` wrote them; ``ops`` maps op names to ops.
+    """
+    if name not in ops:
+        raise GraphError("unknown op", got=repr(name)[:80], expected="an op of the catalog")
+    found = {}
+    for key, value in attrs.items():
+        attribute = ops[name].attribute(key)
+        try:
+            found[key] = decode_attr(attribute, value, ops)
+        except GraphError as error:
+            raise error.within(f"attribute '{key}'") from None
+    return ops[name], found
+
+
 _LINE = re.compile(
     r'%(?P<id>\d+) = (?P<op>\w+)\((?P<args>.*)\)(?: (?P<name>"(?:[^"\\]|\\.)*"))?'
     r"(?: after (?P<after>%\d+(?:, %\d+)*))?(?: on (?P<device>\S+))?\s*(?:#.*)?"
 )
 _VALUE = re.compile(r"%(\d+)(?::(\d+))?(?:@(\d+))?")
+_MARK = re.compile(r'"(?:[^"\\]|\\.)*"|[][(){},]')  # a string counts as one mark
 
 
 def parse(source: str, ops: Mapping[str, Op]) -> Graph:
@@ -129,8 +149,7 @@ def parse(source: str, ops: Mapping[str, Op]) -> Graph:
             else:
                 _parse_node(line, nodes, ops)
         except GraphError as error:
-            what, got, expected = f"line {number}: {error.what}", error.got, error.expected
-            raise GraphError(what, got=got, expected=expected, fix=error.fix) from None
+            raise error.within(f"line {number}") from None
     if outputs is None:
         raise GraphError("the text has no 'return' line")
     return Graph(outputs)
@@ -140,26 +159,19 @@ def _parse_node(line: str, nodes: dict[str, Node], ops: Mapping[str, Op]) -> Non
     match = _LINE.fullmatch(line)
     if not match:
         raise GraphError("cannot read this", got=line[:80], expected='%N = op(...) "name"')
-    if match["op"] not in ops:
-        raise GraphError("unknown op", got=match["op"], expected="an op of the catalog")
-    op = ops[match["op"]]
     inputs: list[Value] = []
-    attrs: dict[str, Any] = {}
+    attrs: dict[str, str] = {}
     for item in _split(match["args"]):
-        key, equals, value = item.partition("=")
         if item.startswith("%"):
             inputs += _values(item, nodes)
-        elif equals and key in op.attributes:
-            attrs[key] = decode_attr(op.attributes[key], value, ops)
         else:
-            raise GraphError("unknown attribute", got=item[:80], expected=", ".join(op.attributes))
+            key, _, attrs[key] = item.partition("=")
     name = json.loads(match["name"]) if match["name"] else None
     after = [v.node for v in _values(match["after"] or "", nodes)]
-    node = op.node(inputs, attrs, name=name, after=after, source="text")
-    if match["device"]:
-        device = Device.parse(match["device"])
-        node = Node(op, node.inputs, node.attrs, name, node.after, device, "text")
-    nodes[match["id"]] = node
+    device = Device.parse(match["device"]) if match["device"] else None
+    op, found = read_op(match["op"], attrs, ops)
+    made = op.node(inputs, found, name=name, after=after, device=device, source="text")
+    nodes[match["id"]] = made
 
 
 def _values(source: str, nodes: Mapping[str, Node]) -> tuple[Value, ...]:
@@ -174,18 +186,10 @@ def _values(source: str, nodes: Mapping[str, Node]) -> tuple[Value, ...]:
 
 def _split(args: str) -> list[str]:
     """Split at commas outside brackets and strings."""
-    parts, depth, start, quoted, escaped = [], 0, 0, False, False
-    for position, char in enumerate(args):
-        if quoted:
-            quoted = char != '"' or escaped
-            escaped = char == "\\" and not escaped
-        elif char == '"':
-            quoted = True
-        elif char in "([{":
-            depth += 1
-        elif char in ")]}":
-            depth -= 1
-        elif char == "," and not depth:
-            parts.append(args[start:position].strip())
-            start = position + 1
-    return [part for part in [*parts, args[start:].strip()] if part]
+    parts, depth, start = [], 0, 0
+    for found in _MARK.finditer(args):
+        depth += (found[0] in "([{") - (found[0] in ")]}")
+        if found[0] == "," and not depth:
+            parts.append(args[start : found.start()])
+            start = found.end()
+    return [part for part in map(str.strip, (*parts, args[start:])) if part]

@@ -38,21 +38,18 @@ def _verify_node(node: Node) -> None:
     for position, value in enumerate(node.inputs):
         _verify_value(value, node)
         if position in node.op.mutates and value.node.op.name != "variable":
-            raise GraphError(
-                f"writes its input {position}", node=node, got=value, expected="a variable"
-            )
+            what = f"writes its input {position}"
+            raise GraphError(what, node=node, got=value, expected="a variable")
 
 
 def _verify_value(value: Value, reader: Node) -> None:
     if not isinstance(value, Value) or not isinstance(value.node, Node):
         raise GraphError("an input is not a value", node=reader, got=type(value).__name__)
-    if not 0 <= value.index < value.node.op.output_count(value.node.attrs):
-        raise GraphError(
-            "reads an output that does not exist",
-            node=reader,
-            got=f"output {value.index} of {value.node.where()}",
-            expected=f"0 to {value.node.op.output_count(value.node.attrs) - 1}",
-        )
+    count = value.node.op.output_count(value.node.attrs)
+    if not 0 <= value.index < count:
+        got, expected = f"output {value.index} of {value.node.where()}", f"0 to {count - 1}"
+        what = "reads an output that does not exist"
+        raise GraphError(what, node=reader, got=got, expected=expected)
     if value.version and value.node.op.name != "variable":
         raise GraphError("only variables have versions", node=reader, got=value)
 

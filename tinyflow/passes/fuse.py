@@ -7,11 +7,11 @@ so that scheduling, planning and printing need to know nothing about fusion.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from graphlib import CycleError
 
 from tinyflow import ops
-from tinyflow.ir import Graph, Node, Value, rewrite
+from tinyflow.ir import CONSTANT, Graph, Node, Value, rewrite, users
 from tinyflow.ops.sweep import MOVES, Group
 from tinyflow.passes.grow import grow_groups
 from tinyflow.passes.infer import DTYPES, SHAPES, carry_types
@@ -66,40 +66,35 @@ def forward_assigned(graph: Graph) -> Graph:
 def _with_fused_nodes(graph: Graph, runs: Sequence[Group | Node]) -> Graph:
     """Build the graph in which each group is one node; types are kept."""
     new: dict[Value, Value] = {}
-    moved: dict[Node, Node] = {}
 
-    def follow(value: Value) -> Value:
-        other = new[value]
-        return value if other.node is value.node else other  # a kept leaf keeps the version read
+    def follow(values: Sequence[Value]) -> tuple[Value, ...]:
+        """The new values; a kept leaf keeps the version read."""
+        return tuple(new[v] if new[v].node is not v.node else v for v in values)
 
-    wanted = _read_outside(graph, runs)
-    for run in runs:
+    for run, results in zip(runs, _results(graph, runs)):
         if isinstance(run, Node):
-            after = tuple(moved[need] for need in run.after)
-            made = run.with_inputs(tuple(follow(v) for v in run.inputs), after)
-            new.update(zip(run.outputs, made.outputs))
-            moved[run] = made
+            after = tuple(new[Value(need)].node for need in run.after)
+            made = run.with_inputs(follow(run.inputs), after)
         else:
-            results = [Value(node) for node in run.nodes if Value(node) in wanted]
             inputs, body = group_body(graph, run.nodes, results)
             name = "+".join(n.name or n.op.name for n in run.nodes if n.op not in MOVES)
-            made = ops.fused.node(
-                [follow(v) for v in inputs], {"body": body}, name=name, source=run.nodes[0].source
-            )
-            new.update(zip(results, made.outputs))
-            moved.update(dict.fromkeys(run.nodes, made))
-    return carry_types(graph, Graph(tuple(follow(value) for value in graph.outputs)), new)
+            source = run.nodes[0].source
+            made = ops.fused.node(follow(inputs), {"body": body}, name=name, source=source)
+        new.update(zip(results, made.outputs))
+    return carry_types(graph, Graph(follow(graph.outputs)), new)
 
 
-def _read_outside(graph: Graph, runs: Sequence[Group | Node]) -> set[Value]:
-    """Values that are fetched, or read or waited for by a node of another run."""
-    members = [[run] if isinstance(run, Node) else run.nodes for run in runs]
-    run_of = {node: at for at, nodes in enumerate(members) for node in nodes}
-    found = set(graph.outputs)
-    for node in graph.nodes:
-        reads = (*node.inputs, *(v for need in node.after for v in need.outputs))
-        found.update(value for value in reads if run_of[value.node] != run_of[node])
-    return found
+def _results(graph: Graph, runs: Sequence[Group | Node]) -> Iterator[Sequence[Value]]:
+    """Of each run the values that are fetched, or read or waited for by another run."""
+    kept = {*graph.outputs, *(v for node in graph.nodes for n in node.after for v in n.outputs)}
+    readers = users(graph)
+    for run in runs:
+        if isinstance(run, Node):
+            yield run.outputs
+        else:
+            inside = set(run.nodes)
+            made = map(Value, run.nodes)
+            yield [v for v in made if v in kept or any(r not in inside for r, _ in readers[v])]
 
 
 def group_body(
@@ -115,14 +110,12 @@ def group_body(
 
     def inside(value: Value) -> Value:
         key = (value, value.version)  # two versions of a variable are two inputs
-        if key in inner:
-            return inner[key]
-        if value.node.op.name == "constant" and shapes[value] == ():
+        if key not in inner and value.node.op is CONSTANT and shapes[value] == ():
             inner[key] = value
-        else:
+        elif key not in inner:
             name = f"x{len(inputs)}"
-            inputs.append(value)
             inner[key] = ops.placeholder(dtype=dtypes[value], shape=shapes[value], name=name)
+            inputs.append(value)
         return inner[key]
 
     for node in nodes:

@@ -80,9 +80,9 @@ class _Growth:
         space = self.shapes.get(node.inputs[0] if node.op in REDUCTIONS else Value(node))
         if dtype not in (DType.float32, DType.float64) or not is_static(space):
             return None
-        group = Group(self.shapes, self.dtypes, tuple(dim or 0 for dim in space or ()), dtype)
+        group = Group(self.shapes, self.dtypes, space, dtype)
         level = group.level(node)
-        if level is None or node.op.leaf:
+        if level is None:
             return None
         group.add(node, level)
         return group

@@ -39,7 +39,7 @@ def layout(graph: Graph) -> Graph:
         for node in graph.nodes:
             for value in _images(node, found, shapes):
                 shape = shapes[value]
-                if shape is not None and len(shape) == 4 and is_static(shape):
+                if is_static(shape) and len(shape) == 4:
                     found[value] = channels_last(shape)
     return graph.with_fact(STRIDES, found)
 
@@ -62,7 +62,7 @@ def _images(
     return [value for value in node.outputs if shapes[value] in images]
 
 
-def channels_last(shape: Shape) -> Strides:
+def channels_last(shape: tuple[int, ...]) -> Strides:
     """Strides in elements of (n, c, h, w) when the channels of a pixel are neighbours."""
-    _, c, h, w = (dim or 0 for dim in shape or ())
+    _, c, h, w = shape
     return (h * w * c, 1, w * c, c)
