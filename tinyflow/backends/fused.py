@@ -105,7 +105,7 @@ def fused_kernel(table: KernelTable, launcher: Launcher | None = None) -> Kernel
 
     if launcher is not None:
         return Kernel(run, writes_out=True)
-    return Kernel(run, writes_out=True, native=lambda attrs: native(attrs["body"]))
+    return Kernel(run, writes_out=True, native=lambda attrs, *_: native(attrs["body"]))
 
 
 def _on_addresses(table: KernelTable, body: Graph) -> Callable[[Sequence[Array]], None] | None:

@@ -19,13 +19,16 @@ from tinyflow.backends.kernel_cache import digest, find, keep
 from tinyflow.codegen.c import C_FLAGS, c_source
 from tinyflow.codegen.llvm import llvm_source
 from tinyflow.codegen.nest import Nest
+from tinyflow.codegen.product import Product, Tile, product_source
 
 try:
     import llvmlite.binding as llvm
 except ImportError:  # the extra [fuse] is not installed
     llvm = None
 
-__all__ = ["LADDER", "Launch", "NativeKernel", "c_kernel", "compile_nest", "llvm_kernel"]
+__all__ = [
+    "LADDER", "Launch", "NativeKernel", "c_kernel", "compile_nest", "llvm_kernel", "product_kernel",
+]  # fmt: skip
 
 Function = Callable[..., None]
 
@@ -45,7 +48,7 @@ class Launch:
 
 @dataclass(frozen=True, slots=True)
 class NativeKernel:
-    """Machine code of one nest for arrays of fixed sizes.
+    """Machine code of one nest, or product, for arrays of fixed sizes.
 
     It takes the addresses of inputs and outputs, in order: ints. The arrays must be contiguous,
     live and of the right dtypes, which nobody checks. An output may lie where an input of the same
@@ -55,7 +58,7 @@ class NativeKernel:
 
     language: str
     source: str
-    nest: Nest
+    nest: Nest | Product
     rows: int
     columns: int
     function: Function
@@ -91,6 +94,25 @@ def c_kernel(nest: Nest, rows: int, columns: int) -> NativeKernel | None:
     return function and NativeKernel("C", source, nest, rows, columns, function)
 
 
+def product_kernel(product: Product) -> NativeKernel | None:
+    """The kernel of a matrix product compiled by llvmlite; None if it is not installed."""
+    if llvm is None:
+        return None
+    source = product_source(product, _tile())
+    function = _load_object(source, optimise=False)
+    return NativeKernel("LLVM", source, product, product.rows, product.columns, function)
+
+
+def _tile() -> Tile:
+    """The tile of this processor: as many sums as leave a few vector registers free."""
+    has = llvm.get_host_cpu_features()
+    if has.get("avx512f"):
+        return Tile(lanes=16, rows=14, vectors=2)  # 32 registers
+    if has.get("avx2"):
+        return Tile(lanes=8, rows=6, vectors=2)  # 16 registers
+    return Tile(lanes=4, rows=6, vectors=2)
+
+
 _PROTOTYPE = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
@@ -98,13 +120,13 @@ _PROTOTYPE = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
 @cache
-def _load_object(source: str) -> Function:
+def _load_object(source: str, optimise: bool = True) -> Function:
     """Load machine code into this process, for good."""
     cpu, features = llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
     name = digest(source, "llvm", str(llvm.llvm_version_info), cpu, features)
     code = find(name)
     if code is None:
-        code = _compile_object(source)
+        code = _compile_object(source, optimise)
         keep(name, code)
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _machine())
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
@@ -123,15 +145,16 @@ def _machine() -> llvm.TargetMachine:
     return target.create_target_machine(cpu=llvm.get_host_cpu_name(), features=features, opt=3)
 
 
-def _compile_object(source: str) -> bytes:
-    """Machine code for this processor, as an object file."""
+def _compile_object(source: str, optimise: bool) -> bytes:
+    """Machine code for this processor, as an object file; code of vectors needs no optimiser."""
     machine = _machine()
     module = llvm.parse_assembly(source)
     module.triple, module.data_layout = machine.triple, str(machine.target_data)
-    options = llvm.create_pipeline_tuning_options(speed_level=3)
-    options.loop_vectorization = True
-    builder = llvm.create_pass_builder(machine, options)
-    builder.getModulePassManager().run(module, builder)
+    if optimise:
+        options = llvm.create_pipeline_tuning_options(speed_level=3)
+        options.loop_vectorization = True
+        builder = llvm.create_pass_builder(machine, options)
+        builder.getModulePassManager().run(module, builder)
     code: bytes = machine.emit_object(module)
     return code
 

@@ -23,7 +23,9 @@ __all__ += ["wrong_id", "wrong_label"]
 
 Array = Any  # an array of the backend: numpy.ndarray or torch.Tensor
 Run = Callable[..., list[Any]]  # an emitted function
-Template = Callable[[Mapping[str, Any], Sequence[tuple[int, ...]]], str | None]
+Shapes = Sequence[tuple[int, ...]]
+Template = Callable[[Mapping[str, Any], Shapes], str | None]
+Native = Callable[[Mapping[str, Any], Shapes, Sequence[DType]], NativeKernel | None]
 
 WITHOUT_KERNEL: Mapping[Op, str] = {
     ops.placeholder: "the run hands its array in",
@@ -47,13 +49,14 @@ class Kernel:
     code: ``{0}`` an input, ``{0t}`` its transposed view, ``{out}`` the output, ``{@alpha}`` an
     attribute; other names are those of the table's ``namespace``. None: call ``run``.
 
-    ``native(attrs)`` is machine code for contiguous inputs and outputs; None where there is none.
+    ``native(attrs, shapes and dtypes of the inputs)`` is machine code for contiguous inputs and
+    outputs; None where there is none.
     """
 
     run: Callable[..., Any]
     writes_out: bool = False
     template: Template | None = None
-    native: Callable[[Mapping[str, Any]], NativeKernel | None] | None = None
+    native: Native | None = None
 
 
 class KernelTable(Mapping[Op, Kernel]):

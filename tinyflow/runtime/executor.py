@@ -144,9 +144,12 @@ class _Emitter:
         if self.program.registers[step.outputs[0]].kind is Kind.CONSTANT:
             self._precompute(step, kernel)
             return
-        native = kernel.native(step.attrs) if kernel.native else None
-        if native is not None and self._native(at, step, native):
-            return
+        if kernel.native:
+            inputs = [self.program.registers[index] for index in step.inputs]
+            kinds = [r.shape for r in inputs], [r.dtype for r in inputs]
+            native = kernel.native(step.attrs, *kinds)
+            if native is not None and self._native(at, step, native):
+                return
         if len(step.outputs) == 1:
             self._single(at, step, kernel)
         else:
@@ -197,7 +200,10 @@ class _Emitter:
         found = [self._address(index, strides) for index in (*step.inputs, *step.outputs)]
         if any(index in self.static and not a for index, a in zip(step.inputs, found)):
             return False
-        name, launch = f"fused_{step.outputs[0]}", native.bind(*(address or 0 for address in found))
+        name, launch = (
+            f"{step.op.name}_{step.outputs[0]}",
+            native.bind(*(address or 0 for address in found)),
+        )
         self.names[name], self.native[name] = launch.run, native
         self.names[f"{name}_at"] = launch.table  # also keeps it alive
         for slot, index in enumerate(step.inputs, launch.first):
@@ -218,7 +224,8 @@ class _Emitter:
 
     def _common_strides(self, step: Instruction) -> tuple[int, ...] | None:
         """Strides of all large arrays of a body that treats each element alike; else None."""
-        alike = all(n.op.expr or n.op.leaf for n in step.attrs["body"].nodes)
+        body = step.attrs.get("body")
+        alike = body and all(n.op.expr or n.op.leaf for n in body.nodes)
         registers = [self.program.registers[index] for index in (*step.inputs, *step.outputs)]
         large = {r.strides for r in registers if r.size_bytes > r.dtype.itemsize}
         return large.pop() if alike and len(large) == 1 else None

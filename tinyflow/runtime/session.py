@@ -13,6 +13,7 @@ import numpy as np
 from tinyflow import ops
 from tinyflow.backends.cuda import gpu_table
 from tinyflow.backends.numpy_ import NUMPY
+from tinyflow.backends.products import GENERATED
 from tinyflow.backends.table import KernelTable
 from tinyflow.backends.torch_ import TORCH
 from tinyflow.errors import FeedError, RunError, ShapeError, TinyflowError
@@ -397,7 +398,9 @@ def _read_device(word: str) -> Device:
 def _kernels(device: Device, options: frozenset[str]) -> KernelTable:
     if device.kind == "gpu":
         return gpu_table(device, replays="fusion" in options)
-    return NUMPY if device.kind == "numpy" else TORCH
+    if device.kind == "numpy":
+        return NUMPY
+    return GENERATED if "fusion" in options else TORCH
 
 
 def _check_devices(graph: Graph, mine: Device) -> None:

@@ -1,0 +1,161 @@
+"""Functions on vectors of float32 as LLVM's intermediate representation. Layer: codegen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+
+from tinyflow.codegen.llvm_code import number
+from tinyflow.types import DType
+
+__all__ = ["VectorCode", "vector_module"]
+
+
+def vector_module(lanes: int, functions: Sequence[VectorCode]) -> str:
+    """A module of these functions, and what they call."""
+    vector, mask, bits = f"<{lanes} x float>", f"<{lanes} x i1>", 32 * lanes
+    return "\n".join(
+        [
+            f"declare {vector} @llvm.fmuladd.v{lanes}f32({vector}, {vector}, {vector})",
+            f"declare {vector} @llvm.masked.load.v{lanes}f32.p0(ptr, i32, {mask}, {vector})",
+            "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)",
+            f"declare void @llvm.masked.store.v{lanes}f32.p0({vector}, ptr, i32, {mask})",
+            *(line for function in functions for line in (*function.lines, "  ret void", "}")),
+            f'attributes #0 = {{ noinline nounwind "prefer-vector-width"="{bits}"'
+            f' "min-legal-vector-width"="{bits}" }}',
+        ]
+    )
+
+
+@dataclass(slots=True)
+class VectorCode:
+    """Lines of the function ``head``; a vector has ``lanes`` floats."""
+
+    head: str
+    lanes: int
+    lines: list[str] = field(default_factory=list)
+    _numbers: Iterator[int] = field(default_factory=count)
+    _block: str = "entry"
+    _carried: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.lines += [f"define {self.head} #0 {{", "entry:"]
+
+    @property
+    def vector(self) -> str:
+        """Type of a vector."""
+        return f"<{self.lanes} x float>"
+
+    def new(self, code: str) -> str:
+        """A register with the result of an instruction."""
+        register = f"%r{next(self._numbers)}"
+        self.lines.append(f"  {register} = {code}")
+        return register
+
+    def add(self, a: str | int, b: str | int) -> str:
+        """Sum of two numbers, an address or index: a register or a literal."""
+        if a in (0, "0") or b in (0, "0"):
+            return str(b if a in (0, "0") else a)
+        return self.new(f"add i64 {a}, {b}")
+
+    def mul(self, a: str | int, b: str | int) -> str:
+        """Product of two indices."""
+        return self.new(f"mul i64 {a}, {b}")
+
+    def at(self, base: str, offset: str | int) -> str:
+        """Address of the float ``offset`` places behind ``base``."""
+        if offset in (0, "0"):
+            return base
+        return self.new(f"getelementptr inbounds float, ptr {base}, i64 {offset}")
+
+    def call(self, name: str, arguments: str) -> None:
+        """Call a function for what it writes."""
+        self.lines.append(f"  call void @{name}({arguments})")
+
+    def load(self, place: str, count: int) -> str:
+        """A vector of the next ``count`` floats; zeros in the other lanes."""
+        if count >= self.lanes:
+            return self.new(f"load {self.vector}, ptr {place}, align 4")
+        called = f"call {self.vector} @llvm.masked.load.v{self.lanes}f32.p0"
+        rest = f"{self._mask(count)}, {self.vector} zeroinitializer"
+        return self.new(f"{called}(ptr {place}, i32 4, {rest})")
+
+    def store(self, x: str, place: str, count: int) -> None:
+        """Store the first ``count`` lanes."""
+        if count >= self.lanes:
+            self.lines.append(f"  store {self.vector} {x}, ptr {place}, align 4")
+        else:
+            store = f"llvm.masked.store.v{self.lanes}f32.p0"
+            self.call(store, f"{self.vector} {x}, ptr {place}, i32 4, {self._mask(count)}")
+
+    def prefetch(self, place: str) -> None:
+        """Have the line of memory at ``place`` brought near, to be written."""
+        self.call("llvm.prefetch.p0", f"ptr {place}, i32 1, i32 3, i32 1")
+
+    def splat(self, place: str) -> str:
+        """A vector with the float that lies at ``place`` in all lanes."""
+        one = self.new(f"load float, ptr {place}, align 4")
+        first = self.new(f"insertelement {self.vector} poison, float {one}, i64 0")
+        lanes = f"<{self.lanes} x i32> zeroinitializer"
+        return self.new(f"shufflevector {self.vector} {first}, {self.vector} poison, {lanes}")
+
+    def constant(self, value: float) -> str:
+        """A vector with a number in all lanes."""
+        return f"<{', '.join([f'float {number(value, DType.float32)}'] * self.lanes)}>"
+
+    def fma(self, a: str, b: str, c: str) -> str:
+        """a * b + c."""
+        v = self.vector
+        return self.new(f"call {v} @llvm.fmuladd.v{self.lanes}f32({v} {a}, {v} {b}, {v} {c})")
+
+    def shuffle(self, a: str, b: str, chosen: Sequence[int]) -> str:
+        """The chosen lanes of a (numbers from 0) and b (numbers from ``lanes``)."""
+        places = f"<{self.lanes} x i32> <{', '.join(f'i32 {lane}' for lane in chosen)}>"
+        return self.new(f"shufflevector {self.vector} {a}, {self.vector} {b}, {places}")
+
+    def transpose(self, rows: Sequence[str]) -> list[str]:
+        """The columns of a square of ``lanes`` vectors.
+
+        For each bit of the row number: exchange it with the same bit of the column number.
+        """
+        rows, n = list(rows), self.lanes
+        for bit in (1 << i for i in range(n.bit_length() - 1)):
+            low = [lane if not lane & bit else n + (lane ^ bit) for lane in range(n)]
+            high = [lane ^ bit if not lane & bit else n + lane for lane in range(n)]
+            for i in (i for i in range(n) if not i & bit):
+                a, b = rows[i], rows[i | bit]
+                rows[i], rows[i | bit] = self.shuffle(a, b, low), self.shuffle(a, b, high)
+        return rows
+
+    def _mask(self, count: int) -> str:
+        bits = ", ".join(f"i1 {'true' if lane < count else 'false'}" for lane in range(self.lanes))
+        return f"<{self.lanes} x i1> <{bits}>"
+
+    @contextmanager
+    def loop(self, times: str | int, sums: Sequence[str] = ()) -> Iterator[str]:
+        """Count from 0. The vectors called ``sums`` begin as 0; ``carry`` sets the next ones."""
+        name = f"n{next(self._numbers)}"
+        before, head = self._block, len(self.lines) + 2
+        self.lines += [f"  br label %{name}.test", f"{name}.test:"]
+        self.lines += [""] * (1 + len(sums))  # the phis: their last block is not known yet
+        self.lines += [
+            f"  %{name}.more = icmp ult i64 %{name}, {times}",
+            f"  br i1 %{name}.more, label %{name}.body, label %{name}.end",
+            f"{name}.body:",
+        ]
+        self._block = f"{name}.body"
+        yield f"%{name}"
+        self.lines.append(f"  %{name}.next = add nuw nsw i64 %{name}, 1")
+        self.lines += [f"  br label %{name}.test", f"{name}.end:"]
+        last = self._block
+        self.lines[head] = f"  %{name} = phi i64 [0, %{before}], [%{name}.next, %{last}]"
+        for at, key in enumerate(sums, head + 1):
+            both = f"[zeroinitializer, %{before}], [{self._carried[key]}, %{last}]"
+            self.lines[at] = f"  {key} = phi {self.vector} {both}"
+        self._block = f"{name}.end"
+
+    def carry(self, key: str, register: str) -> None:
+        """What a sum is in the next round of its loop."""
+        self._carried[key] = register
