@@ -47,14 +47,17 @@ class TinyflowError(Exception):
 
     def at(self, node: object) -> TinyflowError:
         """Return the same error placed at ``node``, unless it already names one."""
-        return self if self.node is not None else self._copy(self.what, node)
+        if self.node is not None:
+            return self
+        return type(self)(self.what, node=node, got=self.got, expected=self.expected, fix=self.fix)
 
-    def within(self, part: str) -> TinyflowError:
-        """Return the same error, said of ``part`` of a node or file: "line 3: unknown op"."""
-        return self._copy(f"{part}: {self.what}", self.node)
+    def within(self, part: str, kind: type[TinyflowError] | None = None) -> TinyflowError:
+        """Return the same error, said of ``part`` of a node or file: "line 3: unknown op".
 
-    def _copy(self, what: str, node: object) -> TinyflowError:
-        return type(self)(what, node=node, got=self.got, expected=self.expected, fix=self.fix)
+        ``kind`` is its class, by default the same.
+        """
+        what, make = f"{part}: {self.what}", kind or type(self)
+        return make(what, node=self.node, got=self.got, expected=self.expected, fix=self.fix)
 
 
 class GraphError(TinyflowError):

@@ -86,7 +86,11 @@ class Group:
     ends: dict[Shape, Level] = field(default_factory=dict)  # what is known only at the end
 
     def level(self, node: Node) -> Level | None:
-        """The level that the result of ``node`` would have in this group; None: it does not fit."""
+        """The level that the result of ``node`` would have in this group; None: it does not fit.
+
+        A node fits if it waits for nothing but data, has one result, all sizes are known, the
+        kernel does not grow too large, and its dtypes and the levels of its operands allow it.
+        """
         if node.after or len(node.outputs) != 1 or not computes(node):
             return None
         if not all(is_static(self.shapes[value]) for value in (*node.inputs, *node.outputs)):
@@ -118,15 +122,24 @@ class Group:
         return made in makes and {self.dtypes[value] for value in node.inputs} <= reads
 
     def _lies(self, value: Value) -> Level | None:
-        """The level of something that each element is computed from."""
+        """The level of an operand of elements that fill the space; None: it is not stretched so."""
         shape: tuple[int, ...] = self.shapes[value]  # type: ignore[assignment]  # it is static
         level, columns = stretch(shape, self.space) or (None, 0)
-        if self.levels.get(value) is Level.ROW and level is Level.COLUMN:  # as many rows as columns
-            return None
+        if self.levels.get(value) is Level.ROW and level is Level.COLUMN:
+            return None  # one number per row, (n,), of as many rows as columns
         return level if not columns or columns == self.space[-1] else None
 
     def _elementwise(self, node: Node) -> Level | None:
-        """Elements need operands that numpy stretches; rows and totals need their own kind."""
+        """The level of an elementwise op or a move.
+
+        - FULL if the result fills the space and numpy stretches every operand to it: elements, rows
+          (n, 1), columns (m,) or numbers, none known only at the end. A reshape may only change
+          axes of size 1 in front.
+        - ROW for a reshape of one number per row, (n,) to (n, 1) or back, and for what is computed
+          from ROW values of its own shape and numbers.
+        - At the end, for what is computed from such values of its own shape, numbers and inputs,
+          and for what is computed from inputs alone but has the shape of such a value: an update.
+        """
         shapes = [self.shapes[value] for value in node.inputs]
         inside = {self.levels[value] for value in node.inputs if value in self.levels}
         shape = self.shapes[Value(node)]
@@ -134,7 +147,7 @@ class Group:
             levels = {self._lies(value) for value in node.inputs}
             moved = node.op is reshape and levels != {Level.FULL}
             return None if None in levels or moved else Level.FULL
-        if node.op is reshape:  # a number per row, laid beside the columns: (n,) -> (n, 1), or back
+        if node.op is reshape:
             rows = {self.space[:-1], (*self.space[:-1], 1)} if len(self.space) > 1 else set()
             return Level.ROW if inside <= {Level.ROW} and {*shapes, shape} <= rows else None
         if not node.op.expr or not set(shapes) <= {shape, ()}:
@@ -144,7 +157,11 @@ class Group:
         return max(inside, default=self.ends.get(shape)) if inside <= set(AT_END) else None
 
     def _reduced(self, node: Node) -> Level | None:
-        """Over the columns: ROW. Over the rows or everything: known only at the end."""
+        """The level of a reduction of the space, or of one number per row.
+
+        Over the last axis: ROW. A sum over all axes but the last: COLUMN_TOTAL. A sum or mean of
+        everything, or of all rows: TOTAL. Nothing else is computed in one sweep.
+        """
         x = node.inputs[0]
         shape, level = self.shapes[x] or (), self.levels.get(x, Level.FULL)
         axes, last = normal_axes(node.attrs["reduction_indices"], len(shape)), len(shape) - 1

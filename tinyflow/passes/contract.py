@@ -151,10 +151,4 @@ def _verify(who: str, graph: Graph, checked: Sequence[Node] | set[Node]) -> None
     try:
         verify(graph, checked)
     except GraphError as error:
-        raise PassError(
-            f"{who} broke an invariant: {error.what}",
-            node=error.node,
-            got=error.got,
-            expected=error.expected,
-            fix=error.fix,
-        ) from None
+        raise error.within(f"{who} broke an invariant", PassError) from None

@@ -32,7 +32,7 @@ def grow_groups(graph: Graph) -> list[Group | Node]:
 
 
 class _Growth:
-    """The state of one scheduling run."""
+    """The state of one scheduling run: what waits, what is ready, in which order it is to run."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph, self.place = graph, {node: i for i, node in enumerate(graph.nodes)}
@@ -43,14 +43,14 @@ class _Growth:
         self.waiting.prepare()
         self.ready: dict[Node, Group | None] = {}  # and the group that each may start
         self.done: set[Node] = set()
-        self.first: list[tuple[bool, bool, int, int]] = []  # heap of what is ready: see _urgency
+        self.queue: list[tuple[bool, bool, int, int]] = []  # a heap of what is ready
         self._wake()
 
     def runs(self) -> list[Group | Node]:
         """Run everything, a node or a group at a time."""
         found: list[Group | Node] = []
-        while self.first:
-            node = self.graph.nodes[heapq.heappop(self.first)[-1]]
+        while self.queue:
+            node = self.graph.nodes[heapq.heappop(self.queue)[-1]]
             if node not in self.ready:  # a group took it
                 continue
             group = self.ready[node]
@@ -69,16 +69,19 @@ class _Growth:
         """Put what waits for nothing any more in line."""
         for node in self.waiting.get_ready():
             self.ready[node] = self._seed(node)
-            heapq.heappush(self.first, self._urgency(node))
+            heapq.heappush(self.queue, self._urgency(node))
 
     def _seed(self, node: Node) -> Group | None:
-        """A group that starts with ``node``, over the space of its result or of what it reduces."""
+        """A group that starts with ``node``, over the space of its result or of what it reduces.
+
+        None if no kernel can begin with it: not floating, not of known size, or empty.
+        """
         dtype = self.dtypes.get(Value(node))
         if dtype is DType.bool:  # a mask goes with what it masks
             made = [v for reader in self._readers(node) for v in reader.outputs]
             dtype = next((self.dtypes[v] for v in made if self.dtypes[v] is not DType.bool), None)
         space = self.shapes.get(node.inputs[0] if node.op in REDUCTIONS else Value(node))
-        if dtype not in (DType.float32, DType.float64) or not is_static(space):
+        if dtype not in (DType.float32, DType.float64) or not is_static(space) or 0 in space:
             return None
         group = Group(self.shapes, self.dtypes, space, dtype)
         level = group.level(node)
@@ -88,7 +91,11 @@ class _Growth:
         return group
 
     def _urgency(self, node: Node) -> tuple[bool, bool, int, int]:
-        """What can't be fused runs first; moves, and what leaves make, when they are wanted."""
+        """Key of the queue, the smallest first: what cannot be fused, in the order of the graph.
+
+        Then seeds and moves, each when its result is wanted; large results that are made of leaves
+        alone come last of all, for they could be made at any time and would only take up memory.
+        """
         move, place = node.op in MOVES, self.place[node]
         if self.ready[node] is None and not move:
             return False, False, 0, place
