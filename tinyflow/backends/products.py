@@ -22,7 +22,7 @@ from tinyflow.backends.torch_ import TORCH, TorchTable
 from tinyflow.codegen.product import Product
 from tinyflow.types import DType
 
-__all__ = ["GENERATED"]
+__all__ = ["generated_table"]
 
 Attrs = Mapping[str, Any]
 _SMALL = 1 << 20  # multiplications; below it a second thread starts too late to help
@@ -67,15 +67,12 @@ def _kernel(product: Product, dtypes: Sequence[DType]) -> NativeKernel | None:
 _compiled = lru_cache(maxsize=1024)(product_kernel)
 
 
-def _table() -> TorchTable:
-    """The table of the CPU, and ops added to it later, with these rows in front."""
+def generated_table() -> TorchTable:
+    """The table of the CPU for one session, ops added to it later included, with our products."""
     made = {
         ops.matmul: _matmul, ops.gemm: _gemm, ops.linear: _linear, ops.batch_matmul: _batch_matmul
     }  # fmt: skip
-    table = TorchTable("torch on cpu, generated products", {}, TORCH.namespace)
+    table = TorchTable(TORCH.name, {}, TORCH.namespace)
     rows = {op: replace(TORCH[op], native=native) for op, native in made.items()}
     table._rows = ChainMap(rows, TORCH._rows)
     return table
-
-
-GENERATED = _table()

@@ -13,7 +13,7 @@ import numpy as np
 from tinyflow import ops
 from tinyflow.backends.cuda import gpu_table
 from tinyflow.backends.numpy_ import NUMPY
-from tinyflow.backends.products import GENERATED
+from tinyflow.backends.products import generated_table
 from tinyflow.backends.table import KernelTable
 from tinyflow.backends.torch_ import TORCH
 from tinyflow.errors import FeedError, RunError, ShapeError, TinyflowError
@@ -400,7 +400,7 @@ def _kernels(device: Device, options: frozenset[str]) -> KernelTable:
         return gpu_table(device, replays="fusion" in options)
     if device.kind == "numpy":
         return NUMPY
-    return GENERATED if "fusion" in options else TORCH
+    return generated_table() if "fusion" in options else TORCH
 
 
 def _check_devices(graph: Graph, mine: Device) -> None:
