@@ -95,12 +95,21 @@ def _elementwise() -> list[Case]:
 
 def _reductions() -> list[Case]:
     cases = []
-    for op in (ops.reduce_sum, ops.reduce_mean, ops.reduce_max, ops.reduce_min):
+    smooth = (ops.reduce_sum, ops.reduce_mean, ops.reduce_prod)
+    for op in (*smooth, ops.reduce_max, ops.reduce_min):
         for axes in (None, (), (1,), (-1, 0), (0, 1, 2)):
             for keep in (False, True):
                 name = f"{op.name} {axes} {'kept' if keep else ''}"
                 attrs = {"reduction_indices": axes, "keepdims": keep}
                 cases.append(Case(name, lambda x, o=op, a=attrs: o(x, **a), (normal(2, 3, 2),)))
+    one, two = normal(2, 3, 2), normal(2, 3, 2)
+    one[0, 1, 0] = two[0, 1, 0] = two[0, 2, 0] = two[1, 0, 1] = 0
+    for zeros, x in (("one zero", one), ("zeros", two)):
+        for axes in (None, (1,), (0, -2)):
+            attrs = {"reduction_indices": axes}
+            cases.append(
+                Case(f"product of {zeros} {axes}", lambda x, a=attrs: ops.reduce_prod(x, **a), (x,))
+            )
     return cases
 
 
@@ -403,6 +412,16 @@ def _joined() -> list[Case]:
         Case("squeeze axes", lambda x: ops.squeeze(x, axes=(-2,)), (normal(1, 3, 1, 2),)),
         *[
             Case(
+                f"recurrence {axis} {reverse}",
+                lambda a, b, x=axis, r=reverse: ops.recurrence(a, b, axis=x, reverse=r),
+                (normal(2, 5), normal(2, 5)),
+                torch=lambda a, b, x=axis, r=reverse: _stepped(a, b, x, r),
+            )
+            for axis in (0, -1)
+            for reverse in (False, True)
+        ],
+        *[
+            Case(
                 f"cumsum {axis} {exclusive} {reverse}",
                 lambda x, a=axis, e=exclusive, r=reverse: ops.cumsum(
                     x, axis=a, exclusive=e, reverse=r
@@ -414,6 +433,15 @@ def _joined() -> list[Case]:
             for reverse in (False, True)
         ],
     ]
+
+
+def _stepped(a: Any, b: Any, axis: int, reverse: bool) -> Any:
+    """y[i] = a[i] * y[i - 1] + b[i], one by one."""
+    pairs = list(zip(a.unbind(axis), b.unbind(axis)))
+    rows: list[Any] = []
+    for factor, term in reversed(pairs) if reverse else pairs:
+        rows.append(factor * rows[-1] + term if rows else term)
+    return torch.stack(rows[::-1] if reverse else rows, axis)
 
 
 RANGES: dict[str, dict[str, Any]] = {

@@ -295,7 +295,7 @@ _MADE: dict[str, Callable[[Draw], tuple[list[np.ndarray], dict]]] = {
     **dict.fromkeys(("add", "sub", "mul", "equal", "greater"), _binary),
     **dict.fromkeys(("div", "pow"), _apart),
     **dict.fromkeys(("relu_grad", "tanh_grad", "sigmoid_grad", "cast_like"), _pair),
-    **dict.fromkeys(("reduce_sum", "reduce_mean"), _reduction),
+    **dict.fromkeys(("reduce_sum", "reduce_mean", "reduce_prod"), _reduction),
     **dict.fromkeys(("zeros", "ones"), _fill),
     **dict.fromkeys(("softmax", "log_softmax"), _axis),
     **dict.fromkeys(("softmax_grad", "log_softmax_grad"), _axis_grad),

@@ -158,6 +158,21 @@ def _cumsum(d: Any) -> Made:
     return [x], {"axis": _axis(d, x.ndim), **flags}
 
 
+def _recurrence(d: Any) -> Made:
+    (x,), attrs = _cumsum(d)
+    return [d.apart(x.shape), x], {"axis": attrs["axis"], "reverse": attrs["reverse"]}
+
+
+def _stepped(a: Any, b: Any, axis: int, reverse: bool) -> np.ndarray:
+    """Step by step."""
+    y, rows = np.zeros(b.shape), range(b.shape[axis])
+    whole, last = [slice(None)] * b.ndim, np.zeros(np.delete(b.shape, axis))
+    for row in reversed(rows) if reverse else rows:
+        whole[axis] = row
+        y[tuple(whole)] = last = a[tuple(whole)] * last + b[tuple(whole)]
+    return y
+
+
 def _running(x: np.ndarray, axis: int, exclusive: bool, reverse: bool) -> np.ndarray:
     """A product with a triangle of ones."""
     ones = np.ones((x.shape[axis],) * 2)
@@ -272,6 +287,7 @@ MADE: dict[str, Callable[[Any], Made]] = {
     "gather": _gather,
     "gather_grad": _gather_grad,
     "cumsum": _cumsum,
+    "recurrence": _recurrence,
     "expand_dims": _expand,
     "squeeze": _squeeze,
     "batch_matmul": _batch_matmul,
@@ -306,6 +322,7 @@ ORACLES: dict[str, Callable[..., Any]] = {
     "gather": _gathered,
     "gather_grad": _scattered,
     "cumsum": _running,
+    "recurrence": _stepped,
     "expand_dims": lambda x, axis: x.reshape(
         np.insert(np.array(x.shape, int), axis if axis >= 0 else axis + x.ndim + 1, 1)
     ),

@@ -32,7 +32,7 @@ EXPECTED = """
     sparse_softmax_cross_entropy_grad softmax_cross_entropy_with_logits
     mean_softmax_cross_entropy_with_logits fused conv2d conv2d_input_grad conv2d_weight_grad pad
     crop flatten_layer max_pool2d max_pool2d_grad max_pool2d_take avg_pool2d avg_pool2d_grad
-    batch_norm batch_norm_grad checked_labels copy_to
+    batch_norm batch_norm_grad checked_labels copy_to reduce_prod recurrence
 """
 
 

@@ -180,6 +180,7 @@ ORACLES: dict[str, Callable[..., Any]] = {
     "ones_like": lambda x: x * 0 + 1,
     "reduce_sum": reduction(math.fsum),
     "reduce_mean": reduction(mean),
+    "reduce_prod": reduction(math.prod),
     "reduce_max": reduction(max),
     "reduce_min": reduction(min),
     "argmax": lambda x, axis: np.argsort(-x, axis=axis, kind="stable").take(0, axis=axis),

@@ -19,6 +19,7 @@ from tinyflow.adjoints import (
     pool,
     random,
     reduction,
+    scan,
     select,
     state,
     transformer,
@@ -40,5 +41,6 @@ ADJOINTS = AdjointTable(
     norm.RULES,
     select.RULES,
     array.RULES,
+    scan.RULES,
     transformer.RULES,
 )

@@ -94,6 +94,25 @@ def _cumsum(x: Array, axis: int, exclusive: bool, reverse: bool) -> Array:
     return np.moveaxis(y[::-1] if reverse else y, 0, axis).astype(x.dtype)
 
 
+def _recurrence(a: Array, b: Array, axis: int, reverse: bool) -> Array:
+    """After a sweep, a[i] and y[i] stand for twice as many steps that end in i."""
+    wide = np.float32 if b.dtype == np.float16 else b.dtype
+    a, y = (np.moveaxis(x, axis, 0)[:: -1 if reverse else 1].astype(wide) for x in (a, b))
+    steps = 1
+    while steps < len(y):
+        y[steps:] = y[steps:] + a[steps:] * y[:-steps]
+        a[steps:] = a[steps:] * a[:-steps]
+        steps *= 2
+    return np.moveaxis(y[::-1] if reverse else y, 0, axis).astype(b.dtype)
+
+
+def _reduce_prod(x: Array, reduction_indices: tuple[int, ...] | None, keepdims: bool) -> Array:
+    """In the dtype of x; of truth values and float16 in float32."""
+    wide = np.float32 if x.dtype in (np.bool, np.float16) else x.dtype
+    y = np.prod(x, axis=reduction_indices, keepdims=keepdims, dtype=wide)
+    return y.astype(np.float16) if x.dtype == np.float16 else y
+
+
 def _expand_dims(x: Array, axis: int) -> Array:
     return np.expand_dims(x, axis)
 
@@ -168,6 +187,8 @@ KERNELS: Mapping[Op, Kernel] = {
     ops.gather: plain(_gather),
     ops.gather_grad: plain(_gather_grad),
     ops.cumsum: plain(_cumsum),
+    ops.recurrence: plain(_recurrence),
+    ops.reduce_prod: plain(_reduce_prod),
     ops.expand_dims: plain(_expand_dims),
     ops.squeeze: plain(_squeeze),
     ops.batch_matmul: direct(_batch_matmul),

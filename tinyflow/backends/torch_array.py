@@ -195,6 +195,26 @@ def _cumsum_template(attrs: Attrs, shapes: Shapes) -> str | None:
     return "cumsum({0}, {@axis}, dtype={0}.dtype, out={out})" if plain else None
 
 
+def _recurrence(a: Tensor, b: Tensor, axis: int, reverse: bool, out: Out = None) -> Tensor:
+    """After a sweep, a[i] and y[i] stand for twice as many steps that end in i."""
+    a, y = (x.flip(axis) if reverse else x.clone() for x in (a, b))
+    left, right, steps = a.movedim(axis, 0), y.movedim(axis, 0), 1
+    while steps < len(right):
+        right[steps:] = right[steps:] + left[steps:] * right[:-steps]
+        left[steps:] = left[steps:] * left[:-steps]
+        steps *= 2
+    return into(out, y.flip(axis) if reverse else y)
+
+
+def _reduce_prod(
+    x: Tensor, reduction_indices: tuple[int, ...] | None, keepdims: bool, out: Out = None
+) -> Tensor:
+    rank, axes = x.dim(), reduction_indices
+    for axis in sorted(range(rank) if axes is None else (a % rank for a in axes), reverse=True):
+        x = torch.prod(x, axis, keepdims, dtype=x.dtype)
+    return into(out, x)
+
+
 def _expand_dims(x: Tensor, axis: int) -> Tensor:
     return x.unsqueeze(axis)
 
@@ -271,6 +291,8 @@ KERNELS: Mapping[Op, Kernel] = {
     ops.gather: kernel(_gather, "gather({0}, {1}, {@axis}, {out})"),
     ops.gather_grad: kernel(_gather_grad),
     ops.cumsum: kernel(_cumsum, _cumsum_template),
+    ops.recurrence: kernel(_recurrence),
+    ops.reduce_prod: kernel(_reduce_prod),
     ops.expand_dims: kernel(_expand_dims, writes_out=False),
     ops.squeeze: kernel(_squeeze, writes_out=False),
     ops.batch_matmul: kernel(_batch_matmul, _batch_matmul_template),

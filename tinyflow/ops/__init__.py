@@ -15,6 +15,7 @@ from tinyflow.ops import (
     pool,
     random,
     reduction,
+    scan,
     select,
     state,
     transformer,
@@ -34,12 +35,13 @@ from tinyflow.ops.pool import *  # noqa: F403
 from tinyflow.ops.random import *  # noqa: F403
 from tinyflow.ops.reduction import *  # noqa: F403
 from tinyflow.ops.rules import kernel_dtypes
+from tinyflow.ops.scan import *  # noqa: F403
 from tinyflow.ops.select import *  # noqa: F403
 from tinyflow.ops.state import *  # noqa: F403
 from tinyflow.ops.transformer import *  # noqa: F403
 
 OPS = catalog(
-    *(state, random, elementwise, select, reduction, linalg, layout, array),
+    *(state, random, elementwise, select, reduction, linalg, layout, array, scan),
     *(nn, transformer, conv, pool, norm, fused_, collective),
 )
 
@@ -56,6 +58,7 @@ __all__ += pool.__all__
 __all__ += norm.__all__
 __all__ += select.__all__
 __all__ += array.__all__
+__all__ += scan.__all__
 __all__ += transformer.__all__
 __all__ += fused_.__all__
 __all__ += collective.__all__

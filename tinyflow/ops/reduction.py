@@ -10,7 +10,15 @@ from tinyflow.ir.op import Attribute, Op, Shapes
 from tinyflow.ops.rules import ANY, FLOATING, NUMBER, Attrs, Family, normal_axes, reduce_shape
 from tinyflow.types import DType, show_shape, unify_shape
 
-__all__ = ["argmax", "reduce_max", "reduce_mean", "reduce_min", "reduce_sum", "size"]
+__all__ = [
+    "argmax",
+    "reduce_max",
+    "reduce_mean",
+    "reduce_min",
+    "reduce_prod",
+    "reduce_sum",
+    "size",
+]
 
 _AXES = Attribute("ints", None, "axes to take away; None: all")
 _REDUCTION = {"reduction_indices": _AXES, "keepdims": Attribute("bool", False, "keep as size 1")}
@@ -22,6 +30,15 @@ reduce_sum = Op(
     shape=reduce_shape,
     dtype=NUMBER,
     doc="y = Σ x over the axes; the dtype of x, float32 for bool; 0 over no elements.",
+)
+
+reduce_prod = Op(
+    "reduce_prod",
+    inputs=("x",),
+    attributes=_REDUCTION,
+    shape=reduce_shape,
+    dtype=NUMBER,
+    doc="y = Π x over the axes; the dtype of x, float32 for bool; 1 over no elements.",
 )
 
 reduce_mean = Op(

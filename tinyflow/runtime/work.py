@@ -116,6 +116,8 @@ _COUNTS: Mapping[str, Count] = {
     "batch_norm": _each(7),  # mean 1, centre 1, variance 2, scale 1, gamma and beta 2
     "batch_norm_grad": _each(9),  # normalise 2, dgamma 2, dbeta 1, dx 4
     **dict.fromkeys(("reduce_sum", "reduce_mean", "reduce_max", "reduce_min"), _each(1)),
+    "reduce_prod": _each(1),
+    "recurrence": _each(2),
     **dict.fromkeys(("sum_like", "argmax", "cumsum", "gather_grad"), _each(1)),
     "layer_norm": _each(7),  # centre 2, variance 2, scale 1, gamma and beta 2
     "layer_norm_grad": _each(18),  # normalise 5, gamma 1, two means 3, dx 5, dgamma and dbeta 4
