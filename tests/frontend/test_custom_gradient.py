@@ -94,3 +94,96 @@ def test_mistakes_are_named() -> None:
         lonely(x)
     with pytest.raises(GradientError, match="wrong number of gradients; got 2; expected 1"):
         tf.custom_gradient(lambda x: (tf.exp(x), lambda dy: (dy, dy)))(x)
+
+
+# registered gradients ---------------------------------------------------------------------------
+
+
+@tf.RegisterGradient("GuidedRelu")
+def _guided_relu(op: tf.Operation, dy: tf.Tensor) -> tf.Tensor:
+    """Springenberg et al. 2014: only positive gradients go back, where the output is positive."""
+    return tf.where(dy > 0.0, tf.where(op.outputs[0] > 0.0, dy, tf.zeros_like(dy)), 0.0 * dy)
+
+
+@tf.RegisterGradient("StraightThrough")
+def _straight_through(op: tf.Operation, dy: tf.Tensor) -> list[tf.Tensor]:
+    return [dy]
+
+
+@tf.RegisterGradient("TenTimes")
+def _ten_times(op: tf.Operation, dy: tf.Tensor) -> list[Any]:
+    return [10.0 * dy for _ in op.inputs]
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_a_registered_gradient_takes_the_place_of_that_of_relu(config: str) -> None:
+    x = tf.placeholder(tf.float32, [4])
+    with tf.get_default_graph().gradient_override_map({"Relu": "GuidedRelu"}):
+        y = tf.nn.relu(x)
+    z = tf.nn.relu(x)
+    head = np.float32([1, -1, 1, -1])
+    slopes = tf.gradients([y * head], [x]) + tf.gradients([z * head], [x])
+    found = tf.Session(config).run([y, *slopes], {x: [1.0, 2.0, -1.0, -2.0]})
+    np.testing.assert_array_equal(found[0], [1, 2, 0, 0])
+    np.testing.assert_array_equal(found[1], [1, 0, 0, 0])
+    np.testing.assert_array_equal(found[2], [1, -1, 0, 0])
+
+
+def test_square_is_an_operation_of_its_own_as_in_tensorflow() -> None:
+    with tf.Graph().as_default() as graph:
+        c = tf.placeholder(tf.float64)
+        first = tf.square(c)
+        with graph.gradient_override_map({"Square": "TenTimes"}):
+            second = tf.square(c, name="again")
+            product = c * c
+        with graph.gradient_override_map({"Mul": "TenTimes"}):
+            third = tf.square(c)
+        ys = (first, second, product, third)
+        slopes = [tf.gradients(y, [c])[0] for y in ys]
+        assert tf.Session().run(slopes, {c: 3.0}) == [6.0, 10.0, 6.0, 6.0]
+
+
+def test_an_inner_block_adds_to_the_outer_one() -> None:
+    x = tf.placeholder(tf.float32)
+    graph = tf.get_default_graph()
+    with graph.gradient_override_map({"Identity": "TenTimes"}):
+        with graph.gradient_override_map({"MatMul": "TenTimes", "Exp": "StraightThrough"}):
+            y = tf.exp(tf.identity(x))
+        z = tf.exp(tf.identity(x))
+    slopes = tf.gradients(y, [x]) + tf.gradients(z, [x])
+    assert tf.Session().run(slopes, {x: 0.0}) == [10.0, 10.0]
+    found = tf.Session().run(slopes, {x: 1.0})
+    np.testing.assert_allclose(found, [10.0, 10.0 * np.e], rtol=1e-6)
+
+
+def test_a_registered_gradient_knows_its_operation() -> None:
+    seen: list[Any] = []
+
+    @tf.RegisterGradient("Noted")
+    def _noted(op: Any, dy: Any) -> Any:
+        seen.append((op.type, op.name, [x.name for x in op.inputs], len(op.outputs)))
+        return tf.exp(dy), None  # not the overridden exp
+
+    a, b = (tf.placeholder(tf.float32, [2, 2], name=name) for name in "ab")
+    overrides = {"MatMul": "Noted", "Exp": "Noted"}
+    with tf.get_default_graph().gradient_override_map(overrides):
+        y = tf.matmul(a, b, name="product")
+    assert seen == [("matmul", "product", ["a", "b"], 1)]
+    slopes = tf.Session().run(tf.gradients(y, [a, b]), {a: np.eye(2), b: np.eye(2)})
+    np.testing.assert_allclose(slopes[0], np.full((2, 2), np.e), rtol=1e-6)
+    assert not slopes[1].any()
+
+
+def test_mistakes_with_registered_gradients_are_named() -> None:
+    graph, x = tf.get_default_graph(), tf.placeholder(tf.float32, [1, 4, 4, 1])
+    for kind, name in (("Relu", "Unknown"), ("Relux", "TenTimes"), ("Conv2D", "TenTimes")):
+        match = f"cannot override; got {kind}: {name}; .*Relu or Square.*GuidedRelu.*custom_grad"
+        with pytest.raises(GradientError, match=match), graph.gradient_override_map({kind: name}):
+            pass
+    with pytest.raises(GradientError, match="there is a gradient 'TenTimes' already"):
+        tf.RegisterGradient("TenTimes")(lambda op, dy: dy)
+    tf.RegisterGradient("TenTimes")(_ten_times)  # the cell of a notebook runs again
+    with graph.gradient_override_map({"Relu": "TenTimes", "Add": "StraightThrough"}):
+        tf.nn.relu(x)
+        with pytest.raises(GradientError, match="wrong number of gradients; got 1; expected 2"):
+            tf.add(x, x)

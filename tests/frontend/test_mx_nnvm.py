@@ -214,6 +214,7 @@ POOL = {"pool_size": "(3, 2)", "strides": "(2, 1)"}
         ("sum", {}, [X], lambda x: x.sum().reshape(1)),
         ("sum", {"axis": "(0,)", "keepdims": "True"}, [X], lambda x: x.sum(0, keepdim=True)),
         ("mean", {"axis": "1"}, [X], lambda x: x.mean(1)),
+        ("prod", {"axis": "(1,)"}, [X], lambda x: x.prod(1)),
         ("max", {"axis": "(-1,)"}, [X], lambda x: x.amax(-1)),
         ("min", {"axis": "0"}, [X], lambda x: x.amin(0)),
         ("relu", {}, [X], torch.relu),

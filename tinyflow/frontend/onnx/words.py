@@ -28,5 +28,5 @@ ALONG: Mapping[Op, tuple[str, int]] = {  # with an axis: its default in ONNX
 
 REDUCTIONS: Mapping[Op, str] = {
     ops.OPS[f"reduce_{name}"]: f"Reduce{name.capitalize()}"
-    for name in ("sum", "mean", "max", "min")
+    for name in ("sum", "mean", "max", "min", "prod")
 }

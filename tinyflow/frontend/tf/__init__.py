@@ -9,7 +9,7 @@ from tinyflow.frontend.tf.clip import clip_by_global_norm, global_norm
 from tinyflow.frontend.tf.context import *  # noqa: F403
 from tinyflow.frontend.tf.context import __all__ as _context
 from tinyflow.frontend.tf.conv import pad
-from tinyflow.frontend.tf.custom import custom_gradient
+from tinyflow.frontend.tf.custom import Operation, RegisterGradient, custom_gradient
 from tinyflow.frontend.tf.initializers import *  # noqa: F403
 from tinyflow.frontend.tf.initializers import __all__ as _initializers
 from tinyflow.frontend.tf.maths import *  # noqa: F403
@@ -17,37 +17,18 @@ from tinyflow.frontend.tf.maths import __all__ as _maths
 from tinyflow.frontend.tf.random import *  # noqa: F403
 from tinyflow.frontend.tf.random import __all__ as _random
 from tinyflow.frontend.tf.scope import Scope as Graph
+from tinyflow.frontend.tf.scope import current_scope as get_default_graph
 from tinyflow.frontend.tf.scope import reset_default_graph, set_random_seed
 from tinyflow.frontend.tf.session import InteractiveSession, Session
 from tinyflow.frontend.tf.tensor import Tensor, Variable
 from tinyflow.types import DType
 
 bool, int32, int64 = DType.bool, DType.int32, DType.int64
-float16, bfloat16, float32, float64 = (
-    DType.float16,
-    DType.bfloat16,
-    DType.float32,
-    DType.float64,
-)
+float16, bfloat16 = DType.float16, DType.bfloat16
+float32, float64 = DType.float32, DType.float64
 
-__all__ = [
-    "Graph",
-    "InteractiveSession",
-    "Session",
-    "Tensor",
-    "Variable",
-    "layers",
-    "losses",
-    "nn",
-    "pad",
-    "train",
-]
-__all__ += ["clip_by_global_norm", "custom_gradient", "global_norm"]
-__all__ += ["reset_default_graph", "set_random_seed"]
+__all__ = ["Graph", "InteractiveSession", "Operation", "RegisterGradient", "Session", "Tensor"]
+__all__ += ["clip_by_global_norm", "custom_gradient", "get_default_graph", "global_norm", "layers"]
+__all__ += ["Variable", "losses", "nn", "pad", "reset_default_graph", "set_random_seed", "train"]
 __all__ += ["bfloat16", "bool", "float16", "float32", "float64", "int32", "int64"]
-__all__ += _api
-__all__ += _array
-__all__ += _context
-__all__ += _maths
-__all__ += _random
-__all__ += _initializers
+__all__ += [*_api, *_array, *_context, *_initializers, *_maths, *_random]

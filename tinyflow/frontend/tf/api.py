@@ -10,21 +10,21 @@ import numpy as np
 
 from tinyflow import ops
 from tinyflow.adjoints import ADJOINTS, PlacedRules
-from tinyflow.errors import GraphError
-from tinyflow.frontend.tf.maths import add, negative, unary
+from tinyflow.errors import GraphError, ShapeError
+from tinyflow.frontend.tf.maths import add, identity, negative
 from tinyflow.frontend.tf.scope import current_scope
 from tinyflow.frontend.tf.tensor import Like, Tensor, Variable, apply, product_of, unwrap, wrap
 from tinyflow.ir import Graph, Node, Value
 from tinyflow.passes import KNOWN_SHAPES, SHAPES, infer
 from tinyflow.passes.gradient import gradient as reference_gradient
-from tinyflow.types import DType, Shape, as_dtype, as_shape, show_shape
+from tinyflow.types import DType, Shape, as_dtype, as_shape, elements, show_shape
 
 __all__ = [
     "add_n", "arg_max", "arg_min", "argmax", "argmin", "assign", "assign_add", "assign_sub",
     "broadcast_to", "cast", "constant", "global_variables", "global_variables_initializer",
-    "gradients", "group", "identity", "infer_variable_shapes", "initialize_all_variables", "matmul",
-    "no_op", "ones", "ones_like", "placeholder", "reshape", "square", "stop_gradient",
-    "trainable_variables", "transpose", "variables_initializer", "zeros", "zeros_like",
+    "gradients", "group", "infer_variable_shapes", "initialize_all_variables", "matmul",
+    "no_op", "ones", "placeholder", "reshape", "shape", "square",
+    "trainable_variables", "transpose", "variables_initializer", "zeros",
 ]  # fmt: skip
 
 _OLD_NAMES = {"float": DType.float32, "double": DType.float64, "int": DType.int32}
@@ -38,9 +38,43 @@ def placeholder(dtype: DType | str, shape: object = None, name: str | None = Non
     return Tensor(ops.placeholder(dtype=as_dtype(dtype), shape=as_shape(shape), name=name))
 
 
-def constant(value: Like, dtype: DType | str | None = None, name: str | None = None) -> Tensor:
-    """A fixed array; a plain number takes the dtype that it meets."""
-    return Tensor(ops.constant(value.value if isinstance(value, Tensor) else value, dtype))
+def constant(
+    value: Like,
+    dtype: DType | str | None = None,
+    shape: object = None,
+    name: str | None = None,
+) -> Tensor:
+    """A fixed array; a plain number without ``dtype`` and ``shape`` takes the dtype that it meets.
+
+    Under a ``shape``, the elements fill it row by row and the last one is repeated to its end.
+    Raises DTypeError for contents without dtype, ShapeError for more elements than fit.
+    """
+    made = ops.constant(value.value if isinstance(value, Tensor) else value, dtype)
+    if shape is None:
+        return Tensor(made)
+    sizes: Any = as_shape(shape)
+    given, count = np.ravel(made.node.attrs.get("value", ())), elements(sizes)
+    if not 1 <= given.size <= count:
+        got, expected = f"{given.size} elements", f"1 to {count} for shape {show_shape(sizes)}"
+        raise ShapeError("the content does not fit", got=got, expected=expected)
+    filled = np.append(given, np.full(count - given.size, given[-1])).reshape(sizes)
+    return Tensor(ops.constant(filled.tolist(), made.node.attrs["dtype"]))
+
+
+def shape(input: Like, name: str | None = None, out_type: DType | str = DType.int32) -> Tensor:
+    """The sizes of ``input`` as a vector (rank,) of dtype ``out_type``, int32 or int64.
+
+    Sizes that only a run knows are computed in the run. Raises ShapeError if not even the rank is
+    known.
+    """
+    x, dtype = wrap(unwrap(input)), as_dtype(out_type)
+    sizes = x.get_shape()
+    if None not in sizes:
+        return constant(np.array(sizes, dtype.numpy))
+    wide = ops.cast(x.value, dtype=DType.float64)  # in which every size is exact
+    counts = [ops.size(wide, reduction_indices=(axis,)) for axis in range(len(sizes))]
+    each = [ops.reshape(ops.cast(count, dtype=dtype), shape=(1,)) for count in counts]
+    return apply(ops.concat, *map(Tensor, each), axis=0, name=name)
 
 
 def zeros(shape: object, dtype: DType | str = DType.float32, name: str | None = None) -> Tensor:
@@ -53,12 +87,12 @@ def ones(shape: object, dtype: DType | str = DType.float32, name: str | None = N
     return apply(ops.ones, shape=shape, dtype=as_dtype(dtype), name=name)
 
 
-zeros_like, ones_like = unary(ops.zeros_like), unary(ops.ones_like)
-
-
 def square(x: Like, name: str | None = None) -> Tensor:
-    """x * x."""
-    return apply(ops.mul, x, x, name=name)
+    """x * x, of any shape; integers stay integers."""
+    value, scope = unwrap(x), current_scope()
+    name = scope.unique_name(name) if name else None
+    made = ops.mul(value, value, name=name, after=scope.waits)
+    return Tensor(scope.replaced("square", made, (value,)))
 
 
 def cast(x: Like, dtype: DType | str, name: str | None = None) -> Tensor:
@@ -111,15 +145,11 @@ def broadcast_to(x: Like, shape: object, name: str | None = None) -> Tensor:
     return apply(ops.broadcast_to, x, shape=shape, name=name)
 
 
-identity, stop_gradient = unary(ops.identity), unary(ops.stop_gradient)
-
-
 def assign(variable: Tensor, value: Like) -> Tensor:
     """Write ``value`` into a variable when run; the result is the new content."""
     if not isinstance(variable, Variable):
-        raise GraphError(
-            "only a variable can be assigned", node=variable.value.node, expected="a tf.Variable"
-        )
+        node, expected = variable.value.node, "a tf.Variable"
+        raise GraphError("only a variable can be assigned", node=node, expected=expected)
     return variable.assign(value)
 
 
@@ -228,10 +258,7 @@ def _feed_shape(given: Any) -> Shape:
 
 def _complete(node: Node, shape: Shape) -> tuple[int, ...]:
     if shape is None or None in shape:
-        raise GraphError(
-            "the shape of this variable does not follow from the feeds",
-            node=node,
-            got=show_shape(shape),
-            fix="Give the shape of every placeholder in feed_dict.",
-        )
+        what = "the shape of this variable does not follow from the feeds"
+        fix = "Give the shape of every placeholder in feed_dict."
+        raise GraphError(what, node=node, got=show_shape(shape), fix=fix)
     return shape  # type: ignore[return-value]

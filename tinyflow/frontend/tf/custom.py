@@ -1,19 +1,60 @@
-"""``tf.custom_gradient``: a function whose derivative the user writes. Layer: frontend."""
+"""Derivatives that the user writes: of a function, or of TensorFlow's ops. Layer: frontend."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import wraps
 from typing import Any
 
 from tinyflow import ops
 from tinyflow.errors import GradientError
-from tinyflow.frontend.tf.scope import current_scope
+from tinyflow.frontend.tf.scope import REGISTERED, current_scope
 from tinyflow.frontend.tf.tensor import Like, Tensor, unwrap, wrap
 from tinyflow.ir import Graph, Value
 from tinyflow.types import DType
 
-__all__ = ["custom_gradient"]
+__all__ = ["Operation", "RegisterGradient", "custom_gradient"]
+
+Slope = Callable[..., Any]  # (operation, dy) -> one dx per input, or a list of them
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What a registered gradient is told of the operation that it is the gradient of."""
+
+    name: str
+    type: str
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+
+
+def RegisterGradient(op_type: str) -> Callable[[Slope], Slope]:
+    """Decorate a gradient for ``tf.Graph.gradient_override_map``: ``f(op, dy)`` gives one dx per
+    input of ``op``, in the shape of that input, or None.
+
+    Raises GradientError if another function has the name; when an operation is made under the map,
+    if ``f`` does not return one tensor per input.
+    """
+
+    def register(f: Slope) -> Slope:
+        @wraps(f)
+        def replace(made: Value, inputs: Sequence[Value]) -> Value:
+            node, scope, xs = made.node, current_scope(), [wrap(x) for x in inputs]
+            op = Operation(node.name or "", node.op.name, tuple(xs), (Tensor(made),))
+            with scope.changed(overrides={}):
+                backward = _backward(Tensor(made), lambda dy: f(op, dy), xs)
+            value: Value = ops.with_gradient(made, *inputs, backward=backward, after=scope.waits)
+            return value
+
+        known = REGISTERED.setdefault(op_type, replace)
+        if (known.__module__, known.__qualname__) != (f.__module__, f.__qualname__):
+            fix = "Choose another name."
+            raise GradientError(f"there is a gradient '{op_type}' already", fix=fix)
+        REGISTERED[op_type] = replace  # a cell of a notebook that runs again
+        return f
+
+    return register
 
 
 def custom_gradient(f: Callable[..., Any]) -> Callable[..., Tensor]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tinyflow.errors import GraphError
-from tinyflow.frontend.tf.api import broadcast_to, constant
+from tinyflow.frontend.tf.api import constant
 from tinyflow.frontend.tf.api import ones as ones_of
 from tinyflow.frontend.tf.api import zeros as zeros_of
 from tinyflow.frontend.tf.random import random_normal, random_uniform
@@ -37,7 +37,7 @@ def ones_initializer() -> Initializer:
 
 def constant_initializer(value: float = 0.0) -> Initializer:
     """The same number everywhere."""
-    return lambda shape, dtype=DType.float32: broadcast_to(constant(value, dtype), shape)
+    return lambda shape, dtype=DType.float32: constant(value, dtype, shape)
 
 
 def random_normal_initializer(

@@ -37,13 +37,9 @@ def dense(
     """
     shape = inputs.shape
     if shape is None or len(shape) < 2 or shape[-1] is None or shape[:-1].count(None) > 1:
-        raise ShapeError(
-            "a dense layer needs the number of its inputs",
-            node=inputs.value.node,
-            got=show_shape(shape),
-            expected="[?, ..., k]",
-            fix="Give the placeholder a shape, or tf.reshape to a matrix.",
-        )
+        what, got = "a dense layer needs the number of its inputs", show_shape(shape)
+        node, fix = inputs.value.node, "Give the placeholder a shape, or tf.reshape to a matrix."
+        raise ShapeError(what, node=node, got=got, expected="[?, ..., k]", fix=fix)
     with variable_scope(name or _free_name("dense"), reuse=reuse):
         kernel = get_variable(
             "kernel", (shape[-1], units), initializer=kernel_initializer, trainable=trainable

@@ -15,10 +15,10 @@ from tinyflow.ir import Op
 from tinyflow.ops.rules import COMPARISON, FLOATING, NUMBER
 
 __all__ = [
-    "abs", "add", "div", "equal", "erf", "exp", "greater", "greater_equal", "less", "less_equal",
-    "log", "maximum", "minimum", "mul", "multiply", "neg", "negative", "not_equal", "pow",
-    "reduce_max", "reduce_mean", "reduce_min", "reduce_sum", "rsqrt",
-    "sigmoid", "sqrt", "sub", "subtract", "tanh",
+    "abs", "add", "div", "equal", "erf", "exp", "greater", "greater_equal", "identity", "less",
+    "less_equal", "log", "maximum", "minimum", "mul", "multiply", "neg", "negative", "not_equal",
+    "ones_like", "pow", "reduce_max", "reduce_mean", "reduce_min", "reduce_prod", "reduce_sum",
+    "rsqrt", "sigmoid", "sqrt", "stop_gradient", "sub", "subtract", "tanh", "zeros_like",
 ]  # fmt: skip
 
 F = TypeVar("F", bound=Callable[..., Tensor])
@@ -47,7 +47,7 @@ def unary(op: Op) -> Unary:
     def function(x: Like, name: str | None = None) -> Tensor:
         return apply(op, x, name=name)
 
-    return _described(function, op, "x has any shape, the result the same.")
+    return described(function, op, "x has any shape, the result the same.")
 
 
 def binary(op: Op) -> Binary:
@@ -57,7 +57,7 @@ def binary(op: Op) -> Binary:
         return apply(op, x, y, name=name)
 
     shapes = "Shapes broadcast as in numpy, dtypes promote: bool, int, float."
-    return _described(function, op, f"{shapes} A run raises ShapeError if shapes do not fit.")
+    return described(function, op, f"{shapes} A run raises ShapeError if shapes do not fit.")
 
 
 def reduction(op: Op) -> Callable[..., Tensor]:
@@ -80,10 +80,11 @@ def reduction(op: Op) -> Callable[..., Tensor]:
     shapes = """``axis``: an axis, several, or None for all; ``keepdims`` leaves them with size 1.
     ``reduction_indices`` and ``keep_dims`` are their old names. Raises GraphError if both are
     given; a run raises ShapeError for an axis that x lacks."""
-    return _described(function, op, shapes)
+    return described(function, op, shapes)
 
 
-def _described(function: F, op: Op, shapes: str) -> F:
+def described(function: F, op: Op, shapes: str) -> F:
+    """The function under the op's name, explained by the op's row and by what it takes."""
     kinds = [text for rule, text in _DTYPES.items() if rule is op.dtype]
     function.__name__ = function.__qualname__ = op.name
     function.__doc__ = (
@@ -101,7 +102,10 @@ greater, greater_equal = binary(ops.greater), binary(ops.greater_equal)
 negative, abs, sqrt, rsqrt = unary(ops.neg), unary(ops.abs), unary(ops.sqrt), unary(ops.rsqrt)
 exp, log, erf = unary(ops.exp), unary(ops.log), unary(ops.erf)
 tanh, sigmoid, relu = unary(ops.tanh), unary(ops.sigmoid), unary(ops.relu)
+identity, stop_gradient = unary(ops.identity), unary(ops.stop_gradient)
+zeros_like, ones_like = unary(ops.zeros_like), unary(ops.ones_like)
 sub, mul, neg = subtract, multiply, negative
 
 reduce_sum, reduce_mean = reduction(ops.reduce_sum), reduction(ops.reduce_mean)
 reduce_max, reduce_min = reduction(ops.reduce_max), reduction(ops.reduce_min)
+reduce_prod = reduction(ops.reduce_prod)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tinyflow import ops
 from tinyflow.frontend.tf.conv import avg_pool, bias_add, conv2d, flatten_layer, max_pool, pad
 from tinyflow.frontend.tf.losses import (
     sigmoid_cross_entropy_with_logits,
     sparse_softmax_cross_entropy_with_logits,
 )
-from tinyflow.frontend.tf.maths import relu, sigmoid, tanh
+from tinyflow.frontend.tf.maths import described, relu, sigmoid, tanh
 from tinyflow.frontend.tf.norm import batch_norm, batch_normalization, inference
 from tinyflow.frontend.tf.scope import current_scope
 from tinyflow.frontend.tf.tensor import Like, Tensor, Variable, apply
 from tinyflow.frontend.tf.transformer import *  # noqa: F403
 from tinyflow.frontend.tf.transformer import __all__ as _transformer
+from tinyflow.ir import Op
 
 __all__ = [
     "avg_pool", "batch_norm", "batch_normalization", "bias_add", "conv2d", "flatten_layer",
@@ -57,29 +60,22 @@ def log_softmax(x: Like, axis: int = -1, name: str | None = None) -> Tensor:
     return apply(ops.log_softmax, x, axis=axis, name=name)
 
 
-def mean_sparse_softmax_cross_entropy_with_logits(
-    logits: Like, labels: Like, name: str | None = None
-) -> Tensor:
-    """Mean over n of -log softmax(logits)[label]; logits (n, c), labels (n,) class numbers.
+def _loss(op: Op, shapes: str) -> Callable[..., Tensor]:
+    """The function that compares logits (n, c) to labels."""
 
-    Float labels are accepted if they hold whole numbers, as TinyFlow's examples feed them.
-    """
-    op = ops.mean_sparse_softmax_cross_entropy_with_logits
-    return apply(op, logits, labels, name=name)
+    def loss(logits: Like, labels: Like, name: str | None = None) -> Tensor:
+        return apply(op, logits, labels, name=name)
+
+    return described(loss, op, f"logits (n, c), {shapes}. A run raises ShapeError if they differ.")
 
 
-def softmax_cross_entropy_with_logits(
-    logits: Like, labels: Like, name: str | None = None
-) -> Tensor:
-    """-sum(labels * log softmax(logits)) per row; both (n, c) -> (n,)."""
-    return apply(ops.softmax_cross_entropy_with_logits, logits, labels, name=name)
-
-
-softmax_cross_entropy_with_logits_v2 = softmax_cross_entropy_with_logits
-
-
-def mean_softmax_cross_entropy_with_logits(
-    logits: Like, labels: Like, name: str | None = None
-) -> Tensor:
-    """Mean over n of -sum(labels * log softmax(logits)); both (n, c) -> scalar."""
-    return apply(ops.mean_softmax_cross_entropy_with_logits, logits, labels, name=name)
+mean_sparse_softmax_cross_entropy_with_logits = _loss(
+    ops.mean_sparse_softmax_cross_entropy_with_logits,
+    "labels (n,) class numbers, also as floats without fraction -> scalar",
+)
+softmax_cross_entropy_with_logits = softmax_cross_entropy_with_logits_v2 = _loss(
+    ops.softmax_cross_entropy_with_logits, "labels (n, c) -> (n,)"
+)
+mean_softmax_cross_entropy_with_logits = _loss(
+    ops.mean_softmax_cross_entropy_with_logits, "labels (n, c) -> scalar"
+)

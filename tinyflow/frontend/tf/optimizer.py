@@ -5,14 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tinyflow.errors import GradientError
-from tinyflow.frontend.tf.api import (
-    GradientPass,
-    assign_add,
-    gradients,
-    group,
-    ones_like,
-    zeros_like,
-)
+from tinyflow.frontend.tf.api import GradientPass, assign_add, gradients, group
+from tinyflow.frontend.tf.maths import ones_like, zeros_like
 from tinyflow.frontend.tf.scope import current_scope
 from tinyflow.frontend.tf.tensor import Tensor, Variable
 from tinyflow.ir import Graph

@@ -64,11 +64,9 @@ def check_fits(saved: Checkpoint, variables: Mapping[str, Node]) -> None:
     for name, array in saved.arrays.items():
         node = variables.get(name)
         if node is None:
-            raise RunError(
-                f"the graph has no variable '{name}' as the checkpoint has",
-                got=f"variables: {', '.join(variables) or 'none'}",
-                fix="Build the graph that was saved, or choose: tf.train.Saver(var_list).",
-            )
+            what = f"the graph has no variable '{name}' as the checkpoint has"
+            fix = "Build the graph that was saved, or choose: tf.train.Saver(var_list)."
+            raise RunError(what, got=f"variables: {', '.join(variables) or 'none'}", fix=fix)
         _check_one(node, array.shape, saved.dtypes[name])
 
 

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
+from tinyflow.errors import GradientError
 from tinyflow.ir import Node, Value
+from tinyflow.ops import OPS
 from tinyflow.types import Shape
 
-__all__ = ["Scope", "current_scope", "reset_default_graph", "set_random_seed"]
+__all__ = ["REGISTERED", "Scope", "current_scope", "reset_default_graph", "set_random_seed"]
+
+Replace = Callable[[Value, Sequence[Value]], Value]  # a result and what it is computed from
+REGISTERED: dict[str, Replace] = {}  # tf.RegisterGradient
+
+_NAMES = {"Sum": "ReduceSum", "Mean": "ReduceMean", "Max": "ReduceMax", "Min": "ReduceMin"}
+_NAMES |= {"Prod": "ReduceProd", "MatMul": "Matmul", "BatchMatMul": "BatchMatmul", "RealDiv": "Div"}
+_LAYERS = {"assign", "batch_norm", "conv2d", "split"}  # tf wraps more ops around these
+_NAMES |= {"AddV2": "Add", "ConcatV2": "Concat", "GatherV2": "Gather", "Select": "Where"}
 
 
 @dataclass(slots=True)
@@ -31,6 +42,7 @@ class Scope:
     prefix: str = ""  # of names: tf.name_scope, tf.variable_scope
     variable_prefix: str = ""  # of names that tf.get_variable makes: tf.variable_scope
     reuse: bool = False  # tf.get_variable finds variables, instead of making them
+    overrides: Mapping[str, Replace] = field(default_factory=dict)  # gradients by kind of op
     waits: tuple[Node, ...] = ()  # what new nodes run after: tf.control_dependencies
 
     def unique_name(self, wanted: str) -> str:
@@ -52,6 +64,29 @@ class Scope:
         finally:
             for name, value in before.items():
                 setattr(self, name, value)
+
+    @contextmanager
+    def gradient_override_map(self, op_type_map: Mapping[str, str]) -> Iterator[None]:
+        """Give what is made inside other gradients: ``{"Relu": "GuidedRelu"}``.
+
+        From TensorFlow's type of an operation to a name given to ``tf.RegisterGradient``. Raises
+        GradientError for a type or a name that is not known.
+        """
+        chosen = dict(self.overrides)
+        for kind, name in op_type_map.items():
+            words = re.sub("(?<=[a-z])(?=[A-Z])", "_", _NAMES.get(kind, kind)).lower()
+            if name not in REGISTERED or words not in {*OPS, "square"} - _LAYERS:
+                got, known = f"{kind}: {name}", ", ".join(REGISTERED) or "none"
+                expected = f"a type such as Relu or Square, and one of the gradients {known}"
+                fix = "Register the gradient first; for layers of several ops: tf.custom_gradient."
+                raise GradientError("cannot override", got=got, expected=expected, fix=fix)
+            chosen[words] = REGISTERED[name]
+        with self.changed(overrides=chosen):
+            yield
+
+    def replaced(self, kind: str, made: Value, inputs: Sequence[Value]) -> Value:
+        """``made``, or with another gradient if the enclosing block overrides it."""
+        return self.overrides[kind](made, inputs) if kind in self.overrides else made
 
     def variables(self) -> dict[str, Node]:
         """All variables by name, in the order they were made."""

@@ -140,9 +140,8 @@ def _fetches(fetch: Any) -> list[Value]:
 
 def _fetched(tensor: Any) -> Value:
     if not isinstance(tensor, Tensor):
-        raise FeedError(
-            "cannot fetch this", got=type(tensor).__name__, expected="a tensor or a list of tensors"
-        )
+        got, expected = type(tensor).__name__, "a tensor or a list of tensors"
+        raise FeedError("cannot fetch this", got=got, expected=expected)
     return tensor.value
 
 
@@ -151,10 +150,6 @@ def _feeds(feed_dict: Mapping[Tensor, Any] | None) -> tuple[list[Value], list[An
     feed_dict = feed_dict or {}
     for tensor in feed_dict:
         if not isinstance(tensor, Tensor):
-            raise FeedError(
-                "cannot feed this",
-                got=repr(tensor)[:80],
-                expected="a tensor as the key",
-                fix="Use {x: array} with the placeholder x itself.",
-            )
+            got, fix = repr(tensor)[:80], "Use {x: array} with the placeholder x itself."
+            raise FeedError("cannot feed this", got=got, expected="a tensor as the key", fix=fix)
     return [unwrap(tensor) for tensor in feed_dict], list(feed_dict.values())

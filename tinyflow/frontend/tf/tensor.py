@@ -88,11 +88,8 @@ class Tensor:
         return f"<tf.{type(self).__name__} '{self.name}' {self.dtype} {show_shape(self.shape)}>"
 
     def __bool__(self) -> bool:
-        raise GraphError(
-            "a tensor has no truth value while the graph is built",
-            node=self._value.node,
-            fix="Run it in a session first.",
-        )
+        what, fix = "a tensor has no truth value in a graph", "Run it in a session first."
+        raise GraphError(what, node=self._value.node, fix=fix)
 
     def __iter__(self) -> Any:
         raise GraphError("a tensor cannot be iterated", node=self._value.node, fix="Run it first.")
@@ -267,4 +264,5 @@ def apply(op: Op, *inputs: Like, name: str | None = None, **attrs: Any) -> Tenso
     scope = current_scope()
     if name is not None:
         name = scope.unique_name(name)
-    return Tensor(op(*map(unwrap, inputs), name=name, after=scope.waits, **attrs))
+    made = op(*map(unwrap, inputs), name=name, after=scope.waits, **attrs)
+    return Tensor(scope.replaced(op.name, made, made.node.inputs))
