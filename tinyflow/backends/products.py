@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import ChainMap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -17,10 +17,11 @@ import torch
 
 from tinyflow import ops
 from tinyflow.backends.native import NativeKernel, product_kernel
-from tinyflow.backends.table import Shapes
+from tinyflow.backends.table import Array, Native, Shapes
 from tinyflow.backends.torch_ import TORCH, TorchTable
 from tinyflow.codegen.product import Product
-from tinyflow.types import DType
+from tinyflow.ir import Op
+from tinyflow.types import DType, is_static
 
 __all__ = ["generated_table"]
 
@@ -33,6 +34,8 @@ def _matmul(attrs: Attrs, shapes: Shapes, dtypes: Sequence[DType]) -> NativeKern
 
 
 def _gemm(attrs: Attrs, shapes: Shapes, dtypes: Sequence[DType]) -> NativeKernel | None:
+    if attrs["beta"] == 0:  # then c is not read
+        return None
     product = _product(attrs, *shapes[1:])
     return _kernel(replace(product, alpha=attrs["alpha"], beta=attrs["beta"]), dtypes)
 
@@ -69,10 +72,32 @@ _compiled = lru_cache(maxsize=1024)(product_kernel)
 
 def generated_table() -> TorchTable:
     """The table of the CPU for one session, ops added to it later included, with our products."""
-    made = {
+    made: Mapping[Op, Native] = {
         ops.matmul: _matmul, ops.gemm: _gemm, ops.linear: _linear, ops.batch_matmul: _batch_matmul
     }  # fmt: skip
     table = TorchTable(TORCH.name, {}, TORCH.namespace)
-    rows = {op: replace(TORCH[op], native=native) for op, native in made.items()}
+    rows = {op: replace(TORCH[op], run=_run(op, n), native=n) for op, n in made.items()}
     table._rows = ChainMap(rows, TORCH._rows)
     return table
+
+
+def _run(op: Op, native: Native) -> Callable[..., Array]:
+    """The kernel on arrays: generated where they lie as it needs them, else torch's."""
+    torch_run = TORCH[op].run
+
+    def run(*inputs: Array, out: Array | None = None, **attrs: Any) -> Array:
+        shapes = [tuple(x.shape) for x in inputs]
+        kernel = native(attrs, shapes, [TORCH.dtype_of(x) for x in inputs])
+        if kernel is None:
+            return torch_run(*inputs, out=out, **attrs)
+        if out is None:
+            (shape,) = op.shape(attrs, shapes, (None,))[1]
+            assert is_static(shape)  # as those of the inputs are
+            out = TORCH.empty(shape, DType.float32)
+        addresses = [TORCH.address(array) for array in (*inputs, out)]
+        if None in addresses:
+            return torch_run(*inputs, out=out, **attrs)
+        kernel.call(*addresses)  # type: ignore[arg-type]  # ints
+        return out
+
+    return run
