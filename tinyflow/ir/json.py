@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 from tinyflow.errors import GraphError
@@ -26,13 +27,11 @@ _LEAF, _DEVICE, _NO_NAME = "tinyflow_leaf", "tinyflow_device", "tinyflow_unnamed
 def to_json(graph: Graph) -> str:
     """Serialise structure and attributes (not facts, not variable contents)."""
     place = {node: index for index, node in enumerate(graph.nodes)}
-    rows = [0]
-    for node in graph.nodes:
-        rows.append(rows[-1] + node.op.output_count(node.attrs))
+    counts = [node.op.output_count(node.attrs) for node in graph.nodes]
     document = {
         "nodes": [_node_to_json(node, place) for node in graph.nodes],
         "arg_nodes": [place[node] for node in graph.nodes if node.is_leaf],
-        "node_row_ptr": rows,
+        "node_row_ptr": [0, *accumulate(counts)],
         "heads": [_entry(value, place) for value in graph.outputs],
     }
     return json.dumps(document, indent=1)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from tinyflow.errors import DTypeError
-from tinyflow.ir import Graph
+from tinyflow.ir import CONSTANT, Graph
 from tinyflow.ir.node import Node, Value
 from tinyflow.ir.op import Attribute, DTypes, Op, Shapes
 from tinyflow.ops.rules import Attrs
+from tinyflow.ops.state import placeholder
+from tinyflow.ops.sweep import Group
 from tinyflow.types import DType, unify_shape
 
-__all__ = ["body_inputs", "fused"]
+__all__ = ["body_inputs", "fused", "group_body"]
 
 T = TypeVar("T")
 
@@ -21,6 +23,30 @@ def body_inputs(body: Graph) -> tuple[Value, ...]:
     """The inputs of a body in order: its placeholders "x0", "x1", ..."""
     leaves = [node for node in body.nodes if node.op.name == "placeholder"]
     return tuple(Value(n) for n in sorted(leaves, key=lambda n: int((n.name or "x0")[1:])))
+
+
+def group_body(
+    group: Group, results: Sequence[Value]
+) -> tuple[list[Value], Graph, Mapping[Value, Value]]:
+    """What a group reads, a body that computes ``results`` of it, and what its values stand for.
+
+    The placeholders "x0", "x1", ... of the body stand for what the group reads, in that order.
+    Constant numbers stay constants inside; two versions of a variable are two inputs.
+    """
+    inputs: list[Value] = []
+    inner: dict[tuple[Value, int], Value] = {}
+    for value, version in group.inputs:
+        shape, dtype, name = group.shapes[value], group.dtypes[value], f"x{len(inputs)}"
+        if value.node.op is CONSTANT and shape == ():
+            inner[value, version] = value
+        else:
+            inner[value, version] = placeholder(dtype=dtype, shape=shape, name=name)
+            inputs.append(value)
+    for node in group.nodes:
+        made = node.with_inputs(tuple(inner[value, value.version] for value in node.inputs), ())
+        inner[Value(node), 0] = Value(made)
+    body = Graph(tuple(inner[value, 0] for value in results))
+    return inputs, body, {new: old for (old, _), new in inner.items()}
 
 
 def _outputs(attrs: Attrs) -> tuple[str, ...]:

@@ -14,10 +14,11 @@ from enum import IntEnum
 from math import prod
 
 from tinyflow.ir import Node, Value
-from tinyflow.ops.elementwise import cast
+from tinyflow.ops.elementwise import cast, exp, sigmoid, tanh
 from tinyflow.ops.layout import broadcast_to, reshape
 from tinyflow.ops.reduction import reduce_max, reduce_mean, reduce_sum
 from tinyflow.ops.rules import normal_axes
+from tinyflow.ops.transformer import erf, gelu, gelu_grad
 from tinyflow.types import DType, Shape, elements, is_static
 
 __all__ = ["AT_END", "MOVES", "REDUCTIONS", "Group", "Level", "computes", "stretch"]
@@ -26,6 +27,7 @@ MOST_INPUTS = 24  # more would spill registers
 MOST_NODES = 64  # compilers take more than linear time
 REDUCTIONS = (reduce_sum, reduce_mean, reduce_max)
 MOVES = (reshape, broadcast_to)
+_COSTLY = (exp, tanh, sigmoid, erf, gelu, gelu_grad)
 
 
 class Level(IntEnum):
@@ -85,6 +87,27 @@ class Group:
     inputs: dict[tuple[Value, int], None] = field(default_factory=dict)
     ends: dict[Shape, Level] = field(default_factory=dict)  # what is known only at the end
 
+    @staticmethod
+    def start(
+        node: Node,
+        shapes: Mapping[Value, Shape],
+        dtypes: Mapping[Value, DType | None],
+        dtype: DType | None,
+    ) -> Group | None:
+        """A group of ``node``, over the space of its result or of what it reduces.
+
+        None if no kernel can begin with it: not floating, not of known size, or empty.
+        """
+        space = shapes[node.inputs[0] if node.op in REDUCTIONS else Value(node)]
+        if dtype not in (DType.float32, DType.float64) or not is_static(space) or 0 in space:
+            return None
+        group = Group(shapes, dtypes, space, dtype)
+        level = group.level(node)
+        if level is None:
+            return None
+        group.add(node, level)
+        return group
+
     def level(self, node: Node) -> Level | None:
         """The level that the result of ``node`` would have in this group; None: it does not fit.
 
@@ -111,6 +134,11 @@ class Group:
         for value in node.inputs:
             if value not in self.levels:
                 self.inputs[value, value.version] = None
+
+    def pays(self) -> bool:
+        """One op is worth a kernel only where generated polynomials beat the library."""
+        costly = any(node.op in _COSTLY for node in self.nodes)
+        return costly or sum(node.op not in MOVES for node in self.nodes) > 1
 
     def _dtypes_fit(self, node: Node) -> bool:
         """One dtype and truths; comparisons and casts read integers, and moves pass them on."""

@@ -11,12 +11,13 @@ from collections.abc import Iterator, Sequence
 from graphlib import CycleError
 
 from tinyflow import ops
-from tinyflow.ir import CONSTANT, Graph, Node, Value, rewrite, users
+from tinyflow.ir import Graph, Node, Value, rewrite, users
+from tinyflow.ops.fused import group_body
 from tinyflow.ops.sweep import MOVES, Group
 from tinyflow.passes.grow import grow_groups
 from tinyflow.passes.infer import DTYPES, SHAPES, carry_types
 
-__all__ = ["forward_assigned", "fuse", "group_body"]
+__all__ = ["forward_assigned", "fuse"]
 
 
 def fuse(graph: Graph) -> Graph:
@@ -76,7 +77,10 @@ def _with_fused_nodes(graph: Graph, runs: Sequence[Group | Node]) -> Graph:
             after = tuple(new[Value(need)].node for need in run.after)
             made = run.with_inputs(follow(run.inputs), after)
         else:
-            inputs, body = group_body(graph, run.nodes, results)
+            inputs, body, old = group_body(run, results)
+            inside = [value for node in body.nodes for value in node.outputs]
+            body = body.with_fact(SHAPES, {value: run.shapes[old[value]] for value in inside})
+            body = body.with_fact(DTYPES, {value: run.dtypes[old[value]] for value in inside})
             name = "+".join(n.name or n.op.name for n in run.nodes if n.op not in MOVES)
             source = run.nodes[0].source
             made = ops.fused.node(follow(inputs), {"body": body}, name=name, source=source)
@@ -95,33 +99,3 @@ def _results(graph: Graph, runs: Sequence[Group | Node]) -> Iterator[Sequence[Va
             inside = set(run.nodes)
             made = map(Value, run.nodes)
             yield [v for v in made if v in kept or any(r not in inside for r, _ in readers[v])]
-
-
-def group_body(
-    graph: Graph, nodes: Sequence[Node], results: Sequence[Value]
-) -> tuple[list[Value], Graph]:
-    """What a group reads, and the group as a graph on placeholders "x0", "x1", ... in that order.
-
-    Constant numbers stay constants inside. The body carries SHAPES and DTYPES.
-    """
-    shapes, dtypes = graph.fact(SHAPES), graph.fact(DTYPES)
-    inner: dict[tuple[Value, int], Value] = {}
-    inputs: list[Value] = []
-
-    def inside(value: Value) -> Value:
-        key = (value, value.version)  # two versions of a variable are two inputs
-        if key not in inner and value.node.op is CONSTANT and shapes[value] == ():
-            inner[key] = value
-        elif key not in inner:
-            name = f"x{len(inputs)}"
-            inner[key] = ops.placeholder(dtype=dtypes[value], shape=shapes[value], name=name)
-            inputs.append(value)
-        return inner[key]
-
-    for node in nodes:
-        made = node.with_inputs(tuple(inside(value) for value in node.inputs), ())
-        inner[Value(node), 0] = Value(made)
-    body = Graph(tuple(inner[value, 0] for value in results))
-    present = {new: old for (old, _), new in inner.items()}
-    body = body.with_fact(SHAPES, {v: shapes[present[v]] for n in body.nodes for v in n.outputs})
-    return inputs, body.with_fact(DTYPES, {v: dtypes[present[v]] for v in body.facts[SHAPES]})

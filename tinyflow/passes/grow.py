@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from itertools import islice
 
-from tinyflow import ops
 from tinyflow.ir import Graph, Node, Value, users
-from tinyflow.ops.sweep import MOST_NODES, MOVES, REDUCTIONS, Group, computes
+from tinyflow.ops.sweep import MOST_NODES, MOVES, Group, computes
 from tinyflow.passes.infer import DTYPES, SHAPES
 from tinyflow.passes.order import dependencies
-from tinyflow.types import DType, elements, is_static
+from tinyflow.types import DType, elements
 
 __all__ = ["grow_groups"]
 
 _FEW = 6  # how far back to look for what a group may take in
-_COSTLY = (ops.exp, ops.tanh, ops.sigmoid, ops.erf, ops.gelu, ops.gelu_grad)
 
 
 def grow_groups(graph: Graph) -> list[Group | Node]:
@@ -56,7 +54,7 @@ class _Growth:
             group = self.ready[node]
             self._run(node)
             members = self._grown(group).nodes if group else [node]
-            found += [group] if group and _worth_a_kernel(members) else members
+            found += [group] if group and group.pays() else members
         return found
 
     def _run(self, node: Node) -> None:
@@ -72,23 +70,12 @@ class _Growth:
             heapq.heappush(self.queue, self._urgency(node))
 
     def _seed(self, node: Node) -> Group | None:
-        """A group that starts with ``node``, over the space of its result or of what it reduces.
-
-        None if no kernel can begin with it: not floating, not of known size, or empty.
-        """
-        dtype = self.dtypes.get(Value(node))
-        if dtype is DType.bool:  # a mask goes with what it masks
-            made = [v for reader in self._readers(node) for v in reader.outputs]
-            dtype = next((self.dtypes[v] for v in made if self.dtypes[v] is not DType.bool), None)
-        space = self.shapes.get(node.inputs[0] if node.op in REDUCTIONS else Value(node))
-        if dtype not in (DType.float32, DType.float64) or not is_static(space) or 0 in space:
-            return None
-        group = Group(self.shapes, self.dtypes, space, dtype)
-        level = group.level(node)
-        if level is None:
-            return None
-        group.add(node, level)
-        return group
+        """The group that starts with ``node``, None if no kernel can; a mask goes with its use."""
+        dtype = self.dtypes[Value(node)]
+        if dtype is DType.bool:
+            made = [self.dtypes[v] for reader in self._readers(node) for v in reader.outputs]
+            dtype = next((other for other in made if other is not DType.bool), None)
+        return Group.start(node, self.shapes, self.dtypes, dtype)
 
     def _urgency(self, node: Node) -> tuple[bool, bool, int, int]:
         """Key of the queue, the smallest first: what cannot be fused, in the order of the graph.
@@ -151,9 +138,3 @@ class _Growth:
 
     def _readers(self, node: Node) -> list[Node]:
         return [reader for reader, _ in self.users.get(Value(node), ())]
-
-
-def _worth_a_kernel(nodes: Sequence[Node]) -> bool:
-    """One op is worth a kernel only where generated polynomials beat the library."""
-    costly = any(node.op in _COSTLY for node in nodes)
-    return costly or sum(node.op not in MOVES for node in nodes) > 1
