@@ -44,15 +44,14 @@ class DType(Enum):
     float32 = "float32"
     float64 = "float64"
 
-    @property
-    def is_floating(self) -> _Truth:
-        """True for the real-valued dtypes: only these carry gradients."""
-        return "float" in str(self.value)
+    is_floating: _Truth  # True for the real-valued dtypes: only these carry gradients
+    itemsize: int  # bytes of one element
+    __hash__ = object.__hash__  # Enum's own hashes the name, at each look-up
 
-    @property
-    def itemsize(self) -> int:
-        """Bytes of one element."""
-        return {"bool": 1, "float16": 2, "bfloat16": 2, "int32": 4, "float32": 4}.get(self.value, 8)
+    def __init__(self, name: str) -> None:
+        self.is_floating = "float" in name
+        sizes = {"bool": 1, "float16": 2, "bfloat16": 2, "int32": 4, "float32": 4}
+        self.itemsize = sizes.get(name, 8)
 
     @property
     def numpy(self) -> np.dtype[Any]:
