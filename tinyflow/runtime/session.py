@@ -16,7 +16,7 @@ from tinyflow.backends.numpy_ import NUMPY
 from tinyflow.backends.products import generated_table
 from tinyflow.backends.table import KernelTable
 from tinyflow.backends.torch_ import TORCH
-from tinyflow.errors import FeedError, RunError, ShapeError, TinyflowError
+from tinyflow.errors import DTypeError, FeedError, RunError, ShapeError, TinyflowError
 from tinyflow.ir import Graph, Node, Value, rewrite
 from tinyflow.passes import (
     DTYPES,
@@ -157,6 +157,7 @@ class Session:
             _check_fed(graph, feeds)  # which explains a shape that nobody knows
             raise
         _check_fed(graph, feeds)
+        _check_bfloat16(graph, key[0], self.kernels)
         shapes, dtypes = graph.fact(SHAPES), graph.fact(DTYPES)
         static = all(
             is_static(shapes[v]) and dtypes[v]
@@ -451,6 +452,22 @@ def _feed(value: Value, given: Any) -> Array:
                 expected=show_shape(shape),
             ) from None
     return array
+
+
+def _check_bfloat16(graph: Graph, fetches: Sequence[Value], kernels: KernelTable) -> None:
+    """numpy has none: neither its kernels nor the arrays that the caller gets can hold one."""
+    dtypes = graph.fact(DTYPES)
+    for value in (value for node in graph.nodes for value in node.outputs):
+        if kernels is NUMPY and dtypes[value] is DType.bfloat16:
+            got, expected = "bfloat16 on device 'numpy'", "a session on 'cpu' or 'gpu'"
+            fix = "tf.cast it to tf.float32 or tf.float16, or use tf.Session('cpu')."
+            what = "numpy does not compute in bfloat16"
+            raise DTypeError(what, node=value.node, got=got, expected=expected, fix=fix)
+    for fetch, value in zip(fetches, graph.outputs):
+        if dtypes[value] is DType.bfloat16:
+            expected, fix = "float16, float32 or float64", "Fetch tf.cast(x, tf.float32)."
+            what = "numpy has no bfloat16 to fetch"
+            raise DTypeError(what, node=fetch.node, got="bfloat16", expected=expected, fix=fix)
 
 
 def _convert(node: Node, array: Array, want: DType) -> Array:
