@@ -25,17 +25,9 @@ from tinyflow.ops.rules import (
 from tinyflow.types import DType, Shape, show_shape, unify_dim, unify_shape
 
 __all__ = [
-    "concat",
-    "cumsum",
-    "expand_dims",
-    "gather",
-    "gather_grad",
-    "slice",
-    "slice_grad",
-    "split",
-    "split_like",
-    "squeeze",
-]
+    "concat", "cumsum", "expand_dims", "gather", "gather_grad", "slice", "slice_grad", "split",
+    "split_like", "squeeze",
+]  # fmt: skip
 
 _X = Family(ANY.computes, decides=(0,))
 _AXIS = Attribute("int", 0, "the axis; negative: counted from the end")

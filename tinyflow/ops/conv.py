@@ -13,13 +13,8 @@ from tinyflow.ops.window import SPREAD, reach, slide
 from tinyflow.types import Shape, elements, is_static, show_shape, unify_dim
 
 __all__ = [
-    "conv2d",
-    "conv2d_input_grad",
-    "conv2d_weight_grad",
-    "crop",
-    "flatten_layer",
-    "pad",
-]
+    "conv2d", "conv2d_input_grad", "conv2d_weight_grad", "crop", "flatten_layer", "pad",
+]  # fmt: skip
 
 
 def _relate(attrs: Attrs, x: Shape, weight: Shape, y: Shape) -> list[Shape]:

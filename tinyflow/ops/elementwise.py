@@ -20,28 +20,10 @@ from tinyflow.ops.rules import (
 )
 
 __all__ = [
-    "add",
-    "cast",
-    "cast_like",
-    "div",
-    "equal",
-    "exp",
-    "greater",
-    "log",
-    "mul",
-    "neg",
-    "ones_like",
-    "pow",
-    "relu",
-    "relu_grad",
-    "sigmoid",
-    "sigmoid_grad",
-    "sqrt",
-    "sub",
-    "tanh",
-    "tanh_grad",
+    "add", "cast", "cast_like", "div", "equal", "exp", "greater", "log", "mul", "neg", "ones_like",
+    "pow", "relu", "relu_grad", "sigmoid", "sigmoid_grad", "sqrt", "sub", "tanh", "tanh_grad",
     "zeros_like",
-]
+]  # fmt: skip
 
 
 def _binary(name: str, dtype: Family, expr: str, doc: str) -> Op:

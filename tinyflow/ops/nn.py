@@ -11,16 +11,10 @@ from tinyflow.ops.rules import ANY, FLOATING, Attrs, Family, axis_shape, with_ra
 from tinyflow.types import DType, show_shape, unify_dim, unify_shape
 
 __all__ = [
-    "checked_labels",
-    "log_softmax",
-    "log_softmax_grad",
-    "mean_softmax_cross_entropy_with_logits",
-    "mean_sparse_softmax_cross_entropy_with_logits",
-    "softmax",
-    "softmax_cross_entropy_with_logits",
-    "softmax_grad",
-    "sparse_softmax_cross_entropy_grad",
-]
+    "checked_labels", "log_softmax", "log_softmax_grad", "mean_softmax_cross_entropy_with_logits",
+    "mean_sparse_softmax_cross_entropy_with_logits", "softmax", "softmax_cross_entropy_with_logits",
+    "softmax_grad", "sparse_softmax_cross_entropy_grad",
+]  # fmt: skip
 
 _AXIS = {"axis": Attribute("int", -1, "the axis along which the probabilities sum to 1")}
 

@@ -11,14 +11,8 @@ from tinyflow.ops.rules import ANY, FLOATING, NUMBER, Attrs, Family, normal_axes
 from tinyflow.types import DType, show_shape, unify_shape
 
 __all__ = [
-    "argmax",
-    "reduce_max",
-    "reduce_mean",
-    "reduce_min",
-    "reduce_prod",
-    "reduce_sum",
-    "size",
-]
+    "argmax", "reduce_max", "reduce_mean", "reduce_min", "reduce_prod", "reduce_sum", "size",
+]  # fmt: skip
 
 _AXES = Attribute("ints", None, "axes to take away; None: all")
 _REDUCTION = {"reduction_indices": _AXES, "keepdims": Attribute("bool", False, "keep as size 1")}

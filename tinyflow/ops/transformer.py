@@ -9,14 +9,8 @@ from tinyflow.ops.rules import FLOATING, NUMBER, Attrs, one_rank, same_shape, wi
 from tinyflow.types import Shape, show_shape, unify_dim, unify_shape
 
 __all__ = [
-    "batch_matmul",
-    "erf",
-    "gelu",
-    "gelu_grad",
-    "layer_norm",
-    "layer_norm_grad",
-    "rsqrt",
-]
+    "batch_matmul", "erf", "gelu", "gelu_grad", "layer_norm", "layer_norm_grad", "rsqrt",
+]  # fmt: skip
 
 
 def _batch_shape(attrs: Attrs, ins: Shapes, outs: Shapes) -> tuple[Shapes, Shapes]:
