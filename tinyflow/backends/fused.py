@@ -70,13 +70,6 @@ def _lines(body: Graph) -> tuple[object, ...]:
     return tuple(lines)
 
 
-def _plain(attribute: Any) -> object:
-    """An attribute as something that can be compared."""
-    if isinstance(attribute, np.ndarray):
-        return attribute.dtype.str, attribute.tobytes()
-    return attribute
-
-
 def fused_kernel(table: KernelTable, launcher: Launcher | None = None) -> Kernel:
     """The kernel of ``fused`` for a table: ``run(*inputs, out=None, body)``.
 

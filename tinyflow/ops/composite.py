@@ -8,23 +8,13 @@ from typing import Any
 import numpy as np
 
 from tinyflow.ir import Op, Value
+from tinyflow.ops import nn, transformer
 from tinyflow.ops.elementwise import add, cast, div, equal, exp, log, mul, neg, sub
 from tinyflow.ops.layout import reshape
-from tinyflow.ops.nn import (
-    checked_labels,
-    log_softmax,
-    log_softmax_grad,
-    mean_softmax_cross_entropy_with_logits,
-    mean_sparse_softmax_cross_entropy_with_logits,
-    softmax,
-    softmax_cross_entropy_with_logits,
-    softmax_grad,
-    sparse_softmax_cross_entropy_grad,
-)
 from tinyflow.ops.reduction import reduce_max, reduce_mean, reduce_sum
 from tinyflow.ops.site import Rule, Site
 from tinyflow.ops.state import constant
-from tinyflow.ops.transformer import layer_norm, layer_norm_grad, rsqrt
+from tinyflow.ops.transformer import rsqrt
 
 __all__ = ["FORMULAS"]
 
@@ -112,7 +102,7 @@ def _checked(x: Value, one_hot: Value, labels: Value, shape: tuple[int, ...]) ->
     """x, once every row of ``one_hot`` has its one."""
     rows = reduce_sum(one_hot, reduction_indices=(-1,), keepdims=False)
     hits = reduce_sum(rows, reduction_indices=None, keepdims=False)
-    result: Value = checked_labels(x, hits, labels, classes=shape[-1])
+    result: Value = nn.checked_labels(x, hits, labels, classes=shape[-1])
     return result
 
 
@@ -139,14 +129,14 @@ def _sparse_grad(site: Site) -> Value:
 
 
 FORMULAS: Mapping[Op, Rule] = {
-    layer_norm: _layer_norm,
-    layer_norm_grad: _layer_norm_grad,
-    softmax: _softmax,
-    log_softmax: lambda site: _log_softmax(site.inputs[0]),
-    softmax_grad: _softmax_grad,
-    log_softmax_grad: _log_softmax_grad,
-    softmax_cross_entropy_with_logits: _dense_loss,
-    mean_softmax_cross_entropy_with_logits: _mean_dense_loss,
-    mean_sparse_softmax_cross_entropy_with_logits: _sparse_loss,
-    sparse_softmax_cross_entropy_grad: _sparse_grad,
+    transformer.layer_norm: _layer_norm,
+    transformer.layer_norm_grad: _layer_norm_grad,
+    nn.softmax: _softmax,
+    nn.log_softmax: lambda site: _log_softmax(site.inputs[0]),
+    nn.softmax_grad: _softmax_grad,
+    nn.log_softmax_grad: _log_softmax_grad,
+    nn.softmax_cross_entropy_with_logits: _dense_loss,
+    nn.mean_softmax_cross_entropy_with_logits: _mean_dense_loss,
+    nn.mean_sparse_softmax_cross_entropy_with_logits: _sparse_loss,
+    nn.sparse_softmax_cross_entropy_grad: _sparse_grad,
 }

@@ -13,23 +13,10 @@ from math import prod
 
 import numpy as np
 
+from tinyflow import ops
 from tinyflow.ir import CONSTANT, Op, Value
-from tinyflow.ops.array import expand_dims, gather_grad, slice_grad, split, split_like, squeeze
-from tinyflow.ops.elementwise import cast, cast_like, ones_like, zeros_like
-from tinyflow.ops.layout import (
-    broadcast_like,
-    broadcast_to,
-    ones,
-    reshape,
-    reshape_like,
-    sum_like,
-    zeros,
-)
-from tinyflow.ops.random import uniform, uniform_like
-from tinyflow.ops.reduction import reduce_sum, size
 from tinyflow.ops.rules import normal_axes
 from tinyflow.ops.site import Rule, Site
-from tinyflow.ops.state import constant, identity, stop_gradient, variable
 from tinyflow.types import Shape
 
 __all__ = ["CONCRETE"]
@@ -38,7 +25,7 @@ __all__ = ["CONCRETE"]
 def _constant(site: Site) -> Value | None:
     """A number takes the dtype that it met."""
     value, dtype = site.node.attrs["value"], site.node.attrs["dtype"]
-    return constant(value, dtype=site.dtype()) if dtype is None else None
+    return ops.constant(value, dtype=site.dtype()) if dtype is None else None
 
 
 def _sum_like(site: Site) -> Value:
@@ -49,7 +36,7 @@ def _sum_like(site: Site) -> Value:
         axis for axis, n in enumerate(shape) if axis < lead or target[axis - lead] == 1 != n
     )
     if axes:
-        value = reduce_sum(value, reduction_indices=axes, keepdims=False)
+        value = ops.reduce_sum(value, reduction_indices=axes, keepdims=False)
     return _reshaped(value, tuple(n for axis, n in enumerate(shape) if axis not in axes), target)
 
 
@@ -60,11 +47,11 @@ def _broadcast_like(site: Site) -> Value:
         axes = normal_axes(site.node.attrs["reduction_indices"], len(target))
         inserted = tuple(1 if axis in axes else n for axis, n in enumerate(target))
         value, shape = _reshaped(value, shape, inserted), inserted
-    return value if shape == target else broadcast_to(value, shape=target)
+    return value if shape == target else ops.broadcast_to(value, shape=target)
 
 
 def _reshaped(value: Value, shape: Shape, target: Shape) -> Value:
-    return value if shape == target else reshape(value, shape=target)
+    return value if shape == target else ops.reshape(value, shape=target)
 
 
 def _reshape_like(site: Site) -> Value:
@@ -73,7 +60,7 @@ def _reshape_like(site: Site) -> Value:
 
 def _cast(site: Site) -> Value:
     have, want = site.dtype(0), site.dtype()
-    return site.inputs[0] if have is want else cast(site.inputs[0], dtype=want)
+    return site.inputs[0] if have is want else ops.cast(site.inputs[0], dtype=want)
 
 
 def _fill(op: Op, site: Site) -> Value:
@@ -85,7 +72,7 @@ def _size(site: Site) -> Value:
     """The number of elements that a reduction over these axes counts."""
     shape = site.shape(0)
     axes = normal_axes(site.node.attrs["reduction_indices"], len(shape))
-    return constant(np.array(float(prod(shape[axis] for axis in axes))), dtype=site.dtype())
+    return ops.constant(np.array(float(prod(shape[axis] for axis in axes))), dtype=site.dtype())
 
 
 def _identity(site: Site) -> Value | None:
@@ -93,11 +80,11 @@ def _identity(site: Site) -> Value | None:
     source = site.inputs[0].node
     while source.op.aliases and source.inputs:
         source = source.inputs[0].node
-    return None if source.op is variable else site.inputs[0]
+    return None if source.op is ops.variable else site.inputs[0]
 
 
 def _uniform_like(site: Site) -> Value:
-    value: Value = uniform(name=site.node.name, shape=site.results()[0], **site.node.attrs)
+    value: Value = ops.uniform(name=site.node.name, shape=site.results()[0], **site.node.attrs)
     return value
 
 
@@ -113,25 +100,25 @@ def _shape_attribute(site: Site) -> Value | None:
 def _split_like(site: Site) -> tuple[Value, ...]:
     axis = site.node.attrs["axis"]
     sizes = [shape[axis] for shape in site.results()]
-    return split.node(site.inputs[:1], {"sizes": sizes, "axis": axis}).outputs
+    return ops.split.node(site.inputs[:1], {"sizes": sizes, "axis": axis}).outputs
 
 
 CONCRETE: Mapping[Op, Rule] = {
     CONSTANT: _constant,
-    sum_like: _sum_like,
-    broadcast_like: _broadcast_like,
-    reshape_like: _reshape_like,
-    expand_dims: _reshape_like,
-    squeeze: _reshape_like,
-    split_like: _split_like,
-    slice_grad: _shape_attribute,
-    gather_grad: _shape_attribute,
-    uniform_like: _uniform_like,
-    cast: _cast,
-    cast_like: _cast,
-    zeros_like: partial(_fill, zeros),
-    ones_like: partial(_fill, ones),
-    size: _size,
-    identity: _identity,
-    stop_gradient: _identity,
+    ops.sum_like: _sum_like,
+    ops.broadcast_like: _broadcast_like,
+    ops.reshape_like: _reshape_like,
+    ops.expand_dims: _reshape_like,
+    ops.squeeze: _reshape_like,
+    ops.split_like: _split_like,
+    ops.slice_grad: _shape_attribute,
+    ops.gather_grad: _shape_attribute,
+    ops.uniform_like: _uniform_like,
+    ops.cast: _cast,
+    ops.cast_like: _cast,
+    ops.zeros_like: partial(_fill, ops.zeros),
+    ops.ones_like: partial(_fill, ops.ones),
+    ops.size: _size,
+    ops.identity: _identity,
+    ops.stop_gradient: _identity,
 }
