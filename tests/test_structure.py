@@ -118,7 +118,7 @@ def total(*folders: str, without: str = "") -> int:
 @pytest.mark.parametrize(
     ("folders", "without", "budget"),
     [
-        (parts("ir", "passes"), "", 2450),
+        (parts("ir", "passes"), "", 2150),
         (MACHINERY, "", 6000),
         (LIBRARY, "", 5000),
         (FACES, "", 4700),
