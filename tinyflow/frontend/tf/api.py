@@ -32,7 +32,11 @@ GradientPass = Callable[[Graph, Sequence[Value], Sequence[Value] | None], Graph]
 
 
 def placeholder(dtype: DType | str, shape: object = None, name: str | None = None) -> Tensor:
-    """An input that each run feeds. ``shape`` may be left out or hold None for unknown sizes."""
+    """An input of this dtype that each run feeds.
+
+    ``shape`` may be left out, or hold None for sizes that a feed decides. Raises DTypeError for an
+    unknown dtype, ShapeError for a negative size; a run that does not feed it raises FeedError.
+    """
     dtype = _OLD_NAMES.get(dtype, dtype) if isinstance(dtype, str) else dtype
     name = current_scope().unique_name(name or "placeholder")
     return Tensor(ops.placeholder(dtype=as_dtype(dtype), shape=as_shape(shape), name=name))
@@ -78,12 +82,12 @@ def shape(input: Like, name: str | None = None, out_type: DType | str = DType.in
 
 
 def zeros(shape: object, dtype: DType | str = DType.float32, name: str | None = None) -> Tensor:
-    """An array of zeros of this shape."""
+    """Zeros of a known ``shape``; raises GraphError for an unknown size, DTypeError for a dtype."""
     return apply(ops.zeros, shape=shape, dtype=as_dtype(dtype), name=name)
 
 
 def ones(shape: object, dtype: DType | str = DType.float32, name: str | None = None) -> Tensor:
-    """An array of ones of this shape."""
+    """Ones of a known ``shape``; raises GraphError for an unknown size, DTypeError for a dtype."""
     return apply(ops.ones, shape=shape, dtype=as_dtype(dtype), name=name)
 
 
@@ -96,7 +100,10 @@ def square(x: Like, name: str | None = None) -> Tensor:
 
 
 def cast(x: Like, dtype: DType | str, name: str | None = None) -> Tensor:
-    """x with another dtype."""
+    """x, of any shape, as another dtype: fractions are cut towards 0; to bool, True where not 0.
+
+    Raises DTypeError for a dtype that does not exist.
+    """
     dtype = _OLD_NAMES.get(dtype, dtype) if isinstance(dtype, str) else dtype
     return apply(ops.cast, x, dtype=as_dtype(dtype), name=name)
 
@@ -111,19 +118,24 @@ def matmul(
     """Matrix product (n, k) x (k, m) -> (n, m), of transposed operands if asked.
 
     Factors of higher rank are rows of matrices: (..., n, k) x (..., k, m) -> (..., n, m). Their
-    rank must be known here; ``tf.batch_matmul`` is for those that are not.
+    rank must be known here; ``tf.batch_matmul`` is for those that are not. Dtypes promote; a run
+    raises ShapeError if inner or leading sizes differ.
     """
     op = product_of(a, b)
     return apply(op, a, b, transpose_a=transpose_a, transpose_b=transpose_b, name=name)
 
 
 def argmax(x: Like, axis: int = 0, name: str | None = None) -> Tensor:
-    """Position of the largest element along ``axis``, int64."""
+    """Position of the largest element along ``axis``, the first of equals; an int64.
+
+    The shape is that of x without the axis. A run raises ShapeError for an axis that x lacks or
+    that has no elements.
+    """
     return apply(ops.argmax, x, axis=axis, name=name)
 
 
 def argmin(x: Like, axis: int = 0, name: str | None = None) -> Tensor:
-    """Position of the smallest element along ``axis``, int64."""
+    """Position of the smallest element along ``axis``, as :func:`argmax` of -x."""
     return argmax(negative(x), axis, name)
 
 
@@ -131,22 +143,35 @@ arg_max, arg_min = argmax, argmin
 
 
 def reshape(x: Like, shape: object, name: str | None = None) -> Tensor:
-    """The same elements under another shape; one size may be -1."""
+    """The same elements, row by row, under another shape; one size may be -1, to be inferred.
+
+    Raises GraphError for more than one -1; a run raises ShapeError if the elements do not fit.
+    """
     return apply(ops.reshape, x, shape=shape, name=name)
 
 
 def transpose(x: Like, perm: Sequence[int] | None = None, name: str | None = None) -> Tensor:
-    """Axes in another order; reversed if ``perm`` is None."""
+    """Axes in another order, as ``perm`` lists them; reversed if it is None.
+
+    A run raises ShapeError for a ``perm`` that is no order of all axes.
+    """
     return apply(ops.transpose, x, perm=perm, name=name)
 
 
 def broadcast_to(x: Like, shape: object, name: str | None = None) -> Tensor:
-    """x repeated to ``shape`` as numpy broadcasts."""
+    """x repeated to a known ``shape`` along axes that it lacks or has with size 1, as in numpy.
+
+    Raises GraphError for an unknown size; a run raises ShapeError if x does not stretch to it.
+    """
     return apply(ops.broadcast_to, x, shape=shape, name=name)
 
 
 def assign(variable: Tensor, value: Like) -> Tensor:
-    """Write ``value`` into a variable when run; the result is the new content."""
+    """Write ``value``, of the variable's shape, when run; the result is the new content.
+
+    It is cast to the variable's dtype. Raises GraphError for what is no variable; a run raises
+    ShapeError for another shape, DTypeError for floats into integers.
+    """
     if not isinstance(variable, Variable):
         node, expected = variable.value.node, "a tf.Variable"
         raise GraphError("only a variable can be assigned", node=node, expected=expected)
@@ -154,17 +179,17 @@ def assign(variable: Tensor, value: Like) -> Tensor:
 
 
 def assign_add(variable: Tensor, value: Like) -> Tensor:
-    """Write variable + value into a variable when run; the result is the new content."""
+    """Write variable + value when run, as :func:`assign`; the result is the new content."""
     return assign(variable, variable + value)
 
 
 def assign_sub(variable: Tensor, value: Like) -> Tensor:
-    """Write variable - value into a variable when run; the result is the new content."""
+    """Write variable - value when run, as :func:`assign`; the result is the new content."""
     return assign(variable, variable - value)
 
 
 def add_n(inputs: Sequence[Like], name: str | None = None) -> Tensor:
-    """The sum of tensors of one shape; raises GraphError if there is none."""
+    """The sum of tensors of one shape, dtypes promoting; raises GraphError if there is none."""
     if not inputs:
         raise GraphError("nothing to add", got="no inputs", expected="at least one tensor")
     total = wrap(unwrap(inputs[0]))

@@ -22,17 +22,17 @@ __all__ = [
 
 
 def logical_and(x: Like, y: Like, name: str | None = None) -> Tensor:
-    """True where both are not 0."""
+    """True where both are not 0; a bool, shapes broadcast."""
     return apply(ops.minimum, _truth(x), _truth(y), name=name)
 
 
 def logical_or(x: Like, y: Like, name: str | None = None) -> Tensor:
-    """True where one is not 0."""
+    """True where one is not 0; a bool, shapes broadcast."""
     return apply(ops.maximum, _truth(x), _truth(y), name=name)
 
 
 def logical_not(x: Like, name: str | None = None) -> Tensor:
-    """True where x is 0 or False."""
+    """True where x, of any shape, is 0 or False; a bool."""
     return apply(ops.equal, _truth(x), False, name=name)
 
 
@@ -43,10 +43,11 @@ def _truth(x: Like) -> Tensor:
 def where(
     condition: Like, x: Like | None = None, y: Like | None = None, name: str | None = None
 ) -> Tensor:
-    """x where the condition is True, else y; all broadcast as in numpy.
+    """x where the condition is True, else y; all broadcast as in numpy, x and y promote.
 
     Except that a condition of rank 1 chooses among the rows of an x of higher rank, as in
-    TensorFlow 1.
+    TensorFlow 1. Raises GraphError without x and y; a run raises DTypeError for a condition that
+    is no bool, ShapeError if shapes do not broadcast.
     """
     if x is None or y is None:
         fix = "Multiply by tf.cast(condition, tf.float32), or run the condition and use numpy."
@@ -60,7 +61,7 @@ def where(
 def clip_by_value(
     t: Like, clip_value_min: Like, clip_value_max: Like, name: str | None = None
 ) -> Tensor:
-    """t, raised to the minimum and lowered to the maximum."""
+    """t, raised to the minimum and lowered to the maximum; numbers, or tensors that broadcast."""
     low = apply(ops.maximum, t, clip_value_min)
     return apply(ops.minimum, low, clip_value_max, name=name)
 
@@ -68,24 +69,36 @@ def clip_by_value(
 def batch_matmul(
     x: Like, y: Like, adj_x: bool = False, adj_y: bool = False, name: str | None = None
 ) -> Tensor:
-    """Matrix products (..., n, k) x (..., k, m) -> (..., n, m), of transposed operands if asked."""
+    """Matrix products (..., n, k) x (..., k, m) -> (..., n, m), of transposed operands if asked.
+
+    Leading axes are equal in both. A run raises ShapeError where sizes do not fit.
+    """
     return apply(ops.batch_matmul, x, y, transpose_a=adj_x, transpose_b=adj_y, name=name)
 
 
 def concat(values: Sequence[Like], axis: int, name: str | None = None) -> Tensor:
-    """The values one after the other along ``axis``. Raises GraphError if there is none."""
+    """The values one after the other along ``axis``, equal along the others; dtypes promote.
+
+    Raises GraphError if there is none; a run raises ShapeError for sizes that differ.
+    """
     return apply(ops.concat, *values, axis=axis, name=name)
 
 
 def stack(values: Sequence[Like], axis: int = 0, name: str | None = None) -> Tensor:
-    """The values, all of one shape, side by side along a new ``axis``."""
+    """The values, all of one shape, side by side along a new ``axis``: n of (2, 3) -> (n, 2, 3).
+
+    Raises GraphError if there is none; a run raises ShapeError for shapes that differ.
+    """
     return concat([expand_dims(value, axis) for value in values], axis, name)
 
 
 def split(
     value: Like, num_or_size_splits: int | Sequence[int], axis: int = 0, name: str | None = None
 ) -> list[Tensor]:
-    """Parts of ``value`` along ``axis``: so many equal ones, or ones of these sizes."""
+    """Parts of ``value`` along ``axis``: so many equal ones, or ones of these sizes.
+
+    Raises GraphError for no parts; a run raises ShapeError if they do not make up the whole.
+    """
     given, scope = num_or_size_splits, current_scope()
     attrs = {"num" if isinstance(given, int | np.integer) else "sizes": given, "axis": axis}
     name = name and scope.unique_name(name)
@@ -124,7 +137,11 @@ def slice(
 
 
 def gather(params: Like, indices: Like, axis: int = 0, name: str | None = None) -> Tensor:
-    """The parts of ``params`` along ``axis`` whose numbers stand in ``indices``."""
+    """The parts of ``params`` along ``axis`` whose numbers stand in ``indices``.
+
+    params (..., v, ...) and integers (i, ...) -> (..., i, ..., ...), in the dtype of params. A run
+    raises RunError naming an index that is not among 0 to v - 1.
+    """
     return apply(ops.gather, params, indices, axis=axis, name=name)
 
 
@@ -135,14 +152,21 @@ def cumsum(
     reverse: bool = False,
     name: str | None = None,
 ) -> Tensor:
-    """Running sums along ``axis``: exclusive, without the element itself; reverse, from the end."""
+    """Running sums along ``axis``, in the shape of x.
+
+    Exclusive: without the element itself; reverse: from the end. A run raises ShapeError for an
+    axis that x lacks.
+    """
     return apply(ops.cumsum, x, axis=axis, exclusive=exclusive, reverse=reverse, name=name)
 
 
 def expand_dims(
     input: Like, axis: int | None = None, name: str | None = None, dim: int | None = None
 ) -> Tensor:
-    """x with one more axis of size 1; ``dim`` is the old name of ``axis``."""
+    """x with one more axis of size 1; ``dim`` is the old name of ``axis``.
+
+    A run raises ShapeError for an axis out of range.
+    """
     place = dim if axis is None else axis
     return apply(ops.expand_dims, input, axis=place, name=name)
 
@@ -150,7 +174,10 @@ def expand_dims(
 def squeeze(
     input: Like, axis: Any = None, name: str | None = None, squeeze_dims: Any = None
 ) -> Tensor:
-    """x without its axes of size 1 (all by default); ``squeeze_dims`` is the old name."""
+    """x without its axes of size 1 (all by default); ``squeeze_dims`` is the old name.
+
+    A run raises ShapeError for an axis of another size.
+    """
     return apply(ops.squeeze, input, axes=squeeze_dims if axis is None else axis, name=name)
 
 

@@ -29,9 +29,10 @@ def clip_by_global_norm(
     use_norm: Tensor | None = None,
     name: str | None = None,
 ) -> tuple[list[Tensor | None], Tensor]:
-    """All tensors scaled by clip_norm / max(norm, clip_norm), and their norm before.
+    """All tensors scaled by clip_norm / max(norm, clip_norm), and their norm, a scalar, before.
 
-    ``use_norm`` is the norm if you have it already. Up to clip_norm nothing changes.
+    ``use_norm`` is the norm if you have it already. Up to clip_norm nothing changes; a None stays
+    None. Raises GraphError if there is no tensor.
     Source: Pascanu, Mikolov and Bengio, On the difficulty of training recurrent networks, 2013.
     """
     norm = global_norm(t_list) if use_norm is None else use_norm

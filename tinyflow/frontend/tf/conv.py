@@ -185,7 +185,10 @@ avg_pool = _pool(
 def bias_add(
     value: Like, bias: Like, data_format: str | None = None, name: str | None = None
 ) -> Tensor:
-    """x + bias (c,) for each channel: along axis 1 of NCHW images, else along the last axis."""
+    """x + bias (c,) for each channel: along axis 1 of NCHW images, else along the last axis.
+
+    Raises GraphError for another ``data_format``; a run raises ShapeError for another c.
+    """
     if layout_of(value, data_format) == NCHW:
         bias = Tensor(ops.reshape(unwrap(bias), shape=(-1, 1, 1)))
     return apply(ops.add, value, bias, name=name)
@@ -220,5 +223,8 @@ def pad(
 
 
 def flatten_layer(x: Like, name: str | None = None) -> Tensor:
-    """x (n, ...) as a matrix (n, k): a row for each of the n."""
+    """x (n, ...) as a matrix (n, k): a row for each of the n.
+
+    A run raises ShapeError for a scalar.
+    """
     return apply(ops.flatten_layer, x, name=name)

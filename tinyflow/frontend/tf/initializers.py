@@ -26,38 +26,38 @@ _CUT = 0.87962566103423978  # standard deviation of the normal distribution cut 
 
 
 def zeros_initializer() -> Initializer:
-    """All zeros."""
+    """All zeros; any shape and dtype."""
     return zeros_of
 
 
 def ones_initializer() -> Initializer:
-    """All ones."""
+    """All ones; any shape and dtype."""
     return ones_of
 
 
 def constant_initializer(value: float = 0.0) -> Initializer:
-    """The same number everywhere."""
+    """The same number everywhere; any shape and dtype."""
     return lambda shape, dtype=DType.float32: constant(value, dtype, shape)
 
 
 def random_normal_initializer(
     mean: float = 0.0, stddev: float = 1.0, seed: int | None = None
 ) -> Initializer:
-    """Normal random numbers."""
+    """Normal random numbers; any shape, floating dtypes."""
     return lambda shape, dtype=DType.float32: random_normal(shape, mean, stddev, dtype, seed)
 
 
 def truncated_normal_initializer(
     mean: float = 0.0, stddev: float = 1.0, seed: int | None = None
 ) -> Initializer:
-    """Normal random numbers, none more than two deviations from the mean."""
+    """Normal random numbers, none more than two deviations from the mean; floating dtypes."""
     return lambda shape, dtype=DType.float32: cut_normal(shape, mean, stddev, dtype, seed)
 
 
 def random_uniform_initializer(
     minval: float = 0.0, maxval: float = 1.0, seed: int | None = None
 ) -> Initializer:
-    """Uniform random numbers in [minval, maxval)."""
+    """Uniform random numbers in [minval, maxval); any shape, floating dtypes."""
     return lambda shape, dtype=DType.float32: random_uniform(shape, minval, maxval, dtype, seed)
 
 
@@ -72,6 +72,7 @@ def variance_scaling_initializer(
     n is the number of inputs of a unit ("fan_in"), of outputs ("fan_out") or their mean
     ("fan_avg"); ``distribution`` is "truncated_normal", "normal" or "uniform". The shape is
     (..., inputs, outputs), with the sizes of a convolution's window in front.
+    Raises GraphError for another mode or distribution.
     Source: He et al. 2015, section 2.2; Glorot and Bengio 2010, section 4.2.1.
     """
     _one_of("mode", mode, ("fan_in", "fan_out", "fan_avg"))

@@ -89,7 +89,10 @@ def conv2d(
 def max_pooling2d(
     inputs: Tensor, pool_size: Pair, strides: Pair, padding: str = "valid", name: str | None = None
 ) -> Tensor:
-    """The largest number of each window of images (n, h, w, c)."""
+    """The largest number of each window of images (n, h, w, c) -> (n, h', w', c).
+
+    ``padding`` "valid" or "same". Raises GraphError for another.
+    """
     window, step = (1, *_pair(pool_size), 1), (1, *_pair(strides), 1)
     return nn.max_pool(inputs, window, step, padding.upper(), data_format="NHWC", name=name)
 
@@ -97,7 +100,10 @@ def max_pooling2d(
 def average_pooling2d(
     inputs: Tensor, pool_size: Pair, strides: Pair, padding: str = "valid", name: str | None = None
 ) -> Tensor:
-    """The mean of each window of images (n, h, w, c)."""
+    """The mean of each window of images (n, h, w, c) -> (n, h', w', c); padding does not count.
+
+    ``padding`` "valid" or "same". Raises GraphError for another.
+    """
     window, step = (1, *_pair(pool_size), 1), (1, *_pair(strides), 1)
     return nn.avg_pool(inputs, window, step, padding.upper(), data_format="NHWC", name=name)
 
@@ -116,7 +122,8 @@ def dropout(
 ) -> Tensor:
     """x with a share ``rate`` of its elements set to 0, the rest divided by 1 - rate.
 
-    Only when ``training``, which may be a bool tensor; else x itself.
+    Only when ``training``, which may be a bool tensor; else x itself. Shape and dtype are those of
+    x. Raises GraphError for a rate outside of [0, 1).
     """
     if isinstance(training, bool):
         return nn.dropout(inputs, 1.0 - rate if training else 1.0, seed=seed, name=name)

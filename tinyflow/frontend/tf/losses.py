@@ -40,14 +40,15 @@ def sigmoid_cross_entropy_with_logits(
 ) -> Tensor:
     """-z log(sigmoid(x)) - (1 - z) log(1 - sigmoid(x)) elementwise, for labels z and logits x.
 
-    Computed as max(x, 0) - x z + log(1 + exp(-|x|)), which does not overflow.
+    Shapes broadcast, the dtype is that of the logits. Computed as max(x, 0) - x z +
+    log(1 + exp(-|x|)), which does not overflow.
     """
     x = wrap(unwrap(logits))
     return apply(ops.add, apply(ops.relu, x) - x * labels, log(1.0 + exp(-abs(x))), name=name)
 
 
 def mean_squared_error(labels: Like, predictions: Like) -> Tensor:
-    """Mean over all elements of (labels - predictions)²."""
+    """Mean over all elements of (labels - predictions)², which broadcast; a scalar."""
     return reduce_mean(square(apply(ops.sub, labels, predictions)))
 
 
@@ -62,5 +63,5 @@ def sparse_softmax_cross_entropy(labels: Like, logits: Like) -> Tensor:
 
 
 def sigmoid_cross_entropy(multi_class_labels: Like, logits: Like) -> Tensor:
-    """Mean over all elements of the sigmoid cross-entropy."""
+    """Mean over all elements of the sigmoid cross-entropy; a scalar."""
     return reduce_mean(sigmoid_cross_entropy_with_logits(multi_class_labels, logits))

@@ -36,10 +36,11 @@ def linear(
     no_bias: bool = True,
     name: str | None = None,
 ) -> Tensor:
-    """x (n, k) -> x @ weight.T + bias, shape (n, num_hidden).
+    """x (n, k) -> x @ weight.T + bias, shape (n, num_hidden); x of higher rank is flattened.
 
-    Weight (num_hidden, k) and, unless ``no_bias``, bias (num_hidden,) are created as
-    ``<name>_weight`` and ``<name>_bias`` when they are not given; k is inferred.
+    Weight (num_hidden, k) and, unless ``no_bias``, bias (num_hidden,) are created as float32
+    ``<name>_weight`` and ``<name>_bias`` when they are not given; k is inferred. A run raises
+    ShapeError for sizes that do not fit.
     """
     name = name or current_scope().unique_name("linear")
     if weight is None:
@@ -51,12 +52,18 @@ def linear(
 
 
 def softmax(x: Like, axis: int = -1, name: str | None = None) -> Tensor:
-    """exp(x) / sum(exp(x)) along ``axis``."""
+    """exp(x) / sum(exp(x)) along ``axis``, in the shape and floating dtype of x.
+
+    A run raises ShapeError for an axis that x lacks.
+    """
     return apply(ops.softmax, x, axis=axis, name=name)
 
 
 def log_softmax(x: Like, axis: int = -1, name: str | None = None) -> Tensor:
-    """x - log(sum(exp(x))) along ``axis``."""
+    """x - log(sum(exp(x))) along ``axis``, in the shape and floating dtype of x.
+
+    A run raises ShapeError for an axis that x lacks.
+    """
     return apply(ops.log_softmax, x, axis=axis, name=name)
 
 

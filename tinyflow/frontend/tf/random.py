@@ -60,7 +60,10 @@ def truncated_normal(
     seed: int | None = None,
     name: str | None = None,
 ) -> Tensor:
-    """As :func:`random_normal`, but none is more than two deviations from the mean."""
+    """As :func:`random_normal`, of numbers only, none more than two deviations from the mean.
+
+    Raises GraphError for a shape with unknown sizes, DTypeError for an unknown dtype.
+    """
     return _drawn(ops.truncated_normal, shape, dtype, seed, name, mean=mean, stdev=stddev)
 
 

@@ -121,7 +121,7 @@ def current_scope() -> Scope:
 
 
 def set_random_seed(seed: int) -> None:
-    """The seed of sessions made from here on that are given none."""
+    """The seed, an integer, of sessions made from here on that are given none."""
     current_scope().seed = seed
 
 

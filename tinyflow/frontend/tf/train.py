@@ -27,7 +27,8 @@ def exponential_decay(
 ) -> Tensor:
     """learning_rate * decay_rate ** (global_step / decay_steps), the exponent whole if staircase.
 
-    Hand ``global_step`` to ``minimize`` too, which counts it up.
+    A scalar of float32, from a scalar step of any dtype. Hand ``global_step`` to ``minimize`` too,
+    which counts it up.
     """
     passed = cast(global_step, DType.float32) / float(decay_steps)
     if staircase:

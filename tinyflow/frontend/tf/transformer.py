@@ -16,7 +16,10 @@ __all__ = ["dropout", "embedding_lookup", "gelu", "l2_loss", "l2_normalize", "la
 
 
 def gelu(features: Like, name: str | None = None) -> Tensor:
-    """x times the share of the normal distribution below x; exact, not the tanh formula."""
+    """x times the share of the normal distribution below x; exact, not the tanh formula.
+
+    In the shape and floating dtype of x.
+    """
     return apply(ops.gelu, features, name=name)
 
 
@@ -56,7 +59,7 @@ def _width(x: Tensor) -> tuple[int]:
 
 
 def embedding_lookup(params: Like, ids: Like, name: str | None = None) -> Tensor:
-    """Rows of a table (v, d) by number: ids (...) -> (..., d)."""
+    """Rows of a table (v, d) by number: ids (...) -> (..., d), as ``tf.gather`` along axis 0."""
     return apply(ops.gather, params, ids, axis=0, name=name)
 
 
@@ -89,7 +92,7 @@ def dropout(
 
 
 def l2_loss(t: Like, name: str | None = None) -> Tensor:
-    """sum(t * t) / 2."""
+    """sum(t * t) / 2 over all elements, a scalar of the dtype of t."""
     total = apply(ops.reduce_sum, apply(ops.mul, t, t))
     return apply(ops.mul, total, 0.5, name=name)
 
@@ -101,7 +104,10 @@ def l2_normalize(
     name: str | None = None,
     dim: Any = None,
 ) -> Tensor:
-    """x / sqrt(max(sum(x * x), epsilon)), the sum along ``axis`` (``dim`` is its old name)."""
+    """x / sqrt(max(sum(x * x), epsilon)), the sum along ``axis`` (``dim`` is its old name).
+
+    In the shape and floating dtype of x; a run raises ShapeError for an axis that x lacks.
+    """
     axes = dim if axis is None else axis
     squares = apply(ops.reduce_sum, apply(ops.mul, x, x), reduction_indices=axes, keepdims=True)
     length = apply(ops.maximum, squares, epsilon)
