@@ -11,7 +11,7 @@ import tinyflow as tf
 from tinyflow import ops
 from tinyflow.errors import PassError
 from tinyflow.ir import Graph, Value
-from tinyflow.passes import PLAN, STANDARD, STORAGE
+from tinyflow.passes import PLAN, STANDARD, STORAGE, infer
 from tinyflow.passes.memory import (
     STRATEGIES,
     Interval,
@@ -102,6 +102,14 @@ def test_outputs_live_to_the_end() -> None:
     made = graph.fact(PLAN)
     assert len(made.intervals) == 2
     assert all(item.end >= len(graph.nodes) for item in made.intervals)
+
+
+def test_each_output_of_a_group_takes_over_an_input_of_its_own() -> None:
+    a, b = (ops.placeholder(dtype="float32", shape=(64,), name=f"x{i}") for i in range(2))
+    body = infer(Graph((ops.add(a, b), ops.mul(a, b))))
+    total, product = ops.fused.node([ops.neg(X), ops.abs(X)], {"body": body}).outputs
+    made = planned(ops.reduce_sum(total), ops.reduce_sum(product)).fact(PLAN)
+    assert sorted(len(item.values) for item in made.intervals if item.size_bytes == 256) == [2, 2]
 
 
 def test_views_live_with_the_value_they_show() -> None:

@@ -9,7 +9,7 @@ import tinyflow as tf
 from tinyflow import ops
 from tinyflow.errors import GraphError
 from tinyflow.ir import Graph, Node, Value
-from tinyflow.passes import SCHEDULE, order
+from tinyflow.passes import SCHEDULE, STORAGE, infer, order, storage
 
 
 def read(variable: Value, version: int) -> Value:
@@ -102,3 +102,41 @@ def test_updates_run_as_soon_as_they_can_where_that_needs_less_memory() -> None:
     activation = 32 * 8 * 4
     assert session.memory_plan().arena_bytes <= 14 * activation  # late updates need twice as much
     assert " copy_" not in session.source()  # each update still goes straight into its variable
+
+
+def test_what_makes_memory_free_runs_as_soon_as_it_can() -> None:
+    x = ops.placeholder(dtype="float32", shape=(64, 64), name="x")
+    a, b = ops.exp(x), ops.tanh(x)
+    first = ops.matmul(a, b)
+    late = ops.reduce_sum(a)  # the last reader of a; comes last in the graph
+    graph = Graph((ops.exp(ops.exp(first)), late))
+    assert place(graph)[late.node] == len(graph.nodes) - 1  # as long as sizes are not known
+    at = place(infer(graph))
+    assert at[late.node] == at[first.node] + 1
+
+
+def test_new_content_waits_for_readers_of_the_old_so_that_it_can_replace_it() -> None:
+    w = ops.variable(dtype="float32", shape=(64,), name="W")
+    new = ops.mul(read(w, 0), 2.0)
+    write = ops.assign(read(w, 0), new)
+    old = ops.exp(read(w, 0))
+    graph = storage(order(infer(Graph((write, old)))))
+    schedule = graph.fact(SCHEDULE)
+    assert schedule.index(old.node) < schedule.index(new.node)
+    assert graph.fact(STORAGE)[new].owner == w
+
+
+def test_new_content_that_an_old_reader_needs_does_not_wait_for_it() -> None:
+    w = ops.variable(dtype="float32", shape=(64,), name="W")
+    new = ops.mul(read(w, 0), 2.0)
+    write = ops.assign(read(w, 0), new)
+    with_both = ops.add(read(w, 0), 1.0, after=[new.node])
+    at = place(infer(Graph((write, with_both))))
+    assert at[new.node] < at[with_both.node] < at[write.node]
+
+
+def test_leaves_come_just_before_their_first_reader() -> None:
+    x, y = (ops.placeholder(dtype="float32", shape=(4,), name=name) for name in "xy")
+    late = ops.add(ops.exp(ops.exp(x)), y)
+    at = place(infer(Graph((ops.neg(y), late))))
+    assert at[y.node] + 1 == min(at[node] for node in at if any(v == y for v in node.inputs))

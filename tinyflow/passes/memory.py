@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import heapq
 from bisect import bisect_left, insort
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 from tinyflow.errors import PassError
-from tinyflow.ir import Fact, Graph, Node, Value
+from tinyflow.ir import Fact, Graph, Value
 from tinyflow.passes.infer import DTYPES, SHAPES
 from tinyflow.passes.layout import STRIDES
-from tinyflow.passes.order import SCHEDULE
+from tinyflow.passes.order import SCHEDULE, size_bytes
 from tinyflow.passes.storage import STORAGE, Kind
-from tinyflow.types import elements
 
 __all__ = [
     "PLAN", "STRATEGIES", "Interval", "MemoryPlan", "best_fit", "check_plan", "free_list",
-    "greedy_by_size", "liveness", "lower_bound", "memory",
+    "greedy_by_area", "greedy_by_size", "lifetimes", "liveness", "lower_bound", "memory",
 ]  # fmt: skip
 
-ALIGNMENT_BYTES = 64  # a cache line, and the widest vector register
-MANY = 2_000  # intervals above which the quadratic strategy is left out
+MANY = 2_000  # intervals above which quadratic strategies are left out
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +67,15 @@ def memory(graph: Graph) -> Graph:
 
     Raises PassError if a strategy lets two live storages overlap.
     """
-    intervals = liveness(graph)
-    bound = lower_bound(intervals)
-    plans: list[MemoryPlan] = []
+    intervals = tuple(liveness(graph))
+    place = {value: i for i, item in enumerate(intervals) for value in item.values}
+    bound, plans = lower_bound(intervals), list[MemoryPlan]()
     for name, strategy in STRATEGIES.items():
-        if name == "greedy by size" and len(intervals) > MANY:
+        if name.startswith("greedy") and len(intervals) > MANY:
             continue
-        plans.append(_plan(name, intervals, strategy(intervals), bound))
+        offsets = tuple(strategy(intervals))
+        ends = (offset + item.size_bytes for offset, item in zip(offsets, intervals))
+        plans.append(MemoryPlan(intervals, offsets, place, max(ends, default=0), bound, name))
         if plans[-1].arena_bytes == bound:
             break
     best = min(plans, key=lambda plan: plan.arena_bytes)
@@ -84,106 +83,99 @@ def memory(graph: Graph) -> Graph:
     return graph.with_fact(PLAN, best)
 
 
-def _plan(
-    name: str, intervals: Sequence[Interval], offsets: Sequence[int], bound: int
-) -> MemoryPlan:
-    ends = [offset + item.size_bytes for offset, item in zip(offsets, intervals)]
-    place = {value: i for i, item in enumerate(intervals) for value in item.values}
-    return MemoryPlan(tuple(intervals), tuple(offsets), place, max(ends, default=0), bound, name)
+def lifetimes(graph: Graph) -> list[Interval]:
+    """For each buffer its steps: from the node that writes it to the last that reads it.
 
-
-def liveness(graph: Graph) -> list[Interval]:
-    """Intervals of all buffers: from the node that writes them to the last that reads them.
-
-    Views extend the life of their owner; outputs of the graph live to the end. A result takes over
-    the storage of an input that dies at this very node where the op allows it (``op.inplace``) and
-    both have the same shape and dtype. Sizes are rounded up to a cache line.
+    Views extend the life of their owner; outputs of the graph live to the end. Sizes are rounded up
+    to a cache line; what has no elements needs no place.
     """
     schedule, homes = graph.fact(SCHEDULE), graph.fact(STORAGE)
     first: dict[Value, int] = {}
     last: dict[Value, int] = {}
     for step, node in enumerate(schedule):
         for value in (*node.outputs, *node.inputs):
-            home = homes[value]
-            if home.kind is Kind.BUFFER and home.owner.node.op.name != "group":
-                first.setdefault(home.owner, step)
-                last[home.owner] = step
-    for value in graph.outputs:
-        if homes[value].owner in last:
-            last[homes[value].owner] = len(schedule)
-    chains = _in_place_chains(graph, first, last)
-    return [
-        Interval(chain, _size_bytes(graph, chain[0]), first[chain[0]], last[chain[-1]])
-        for chain in chains
-        if _size_bytes(graph, chain[0])  # what has no elements needs no place
-    ]
+            if homes[value].kind is Kind.BUFFER:
+                first.setdefault(homes[value].owner, step)
+                last[homes[value].owner] = step
+    last |= {homes[value].owner: len(schedule) for value in graph.outputs}
+    sizes = {owner: size_bytes(graph, owner) for owner in first}
+    return [Interval((v,), sizes[v], step, last[v]) for v, step in first.items() if sizes[v]]
 
 
-def _in_place_chains(
-    graph: Graph, first: Mapping[Value, int], last: Mapping[Value, int]
-) -> list[tuple[Value, ...]]:
-    """Owners in the order they are written, results joined to the input they replace."""
-    chain_of: dict[Value, list[Value]] = {}
-    chains: list[list[Value]] = []
-    for owner, step in first.items():
-        source = _dying_input(graph, owner, step, first, last)
-        if source is not None and chain_of[source][-1] == source:
-            chain_of[owner] = chain_of[source]
-            chain_of[owner].append(owner)
-        else:
-            chain_of[owner] = [owner]
-            chains.append(chain_of[owner])
-    return [tuple(chain) for chain in chains]
+def liveness(graph: Graph) -> list[Interval]:
+    """Intervals of all storages, in the order they are first written.
+
+    A result takes over the storage of an input that dies at this very node where the op allows it
+    (``op.inplace``) and both have the same shape, dtype and strides: two intervals become one.
+    """
+    found: dict[Value, Interval] = {}  # by the owner that was written last
+    for life in lifetimes(graph):
+        source = _dying_input(graph, life, found)
+        if source is not None:
+            before = found.pop(source)
+            values = (*before.values, *life.values)
+            life = Interval(values, life.size_bytes, before.start, life.end)
+        found[life.values[-1]] = life
+    return sorted(found.values(), key=lambda item: item.start)
 
 
-def _dying_input(
-    graph: Graph, owner: Value, step: int, first: Mapping[Value, int], last: Mapping[Value, int]
-) -> Value | None:
+def _dying_input(graph: Graph, life: Interval, found: Mapping[Value, Interval]) -> Value | None:
+    """The owner of an input whose storage the result ``life`` may take over, if there is one."""
     homes, shapes, dtypes = graph.fact(STORAGE), graph.fact(SHAPES), graph.fact(DTYPES)
     strides = graph.facts.get(STRIDES, {})
-    node: Node = owner.node
+    (result,) = life.values
+    node = result.node
+    owners = [homes[value].owner for value in node.inputs]
     for position, output in node.op.inplace_pairs(node.attrs):
-        if output != owner.index or position >= len(node.inputs):
+        if output != result.index or position >= len(owners):
             continue
-        value = node.inputs[position]
-        source = homes[value].owner
-        alone = sum(homes[other].owner == source for other in node.inputs) == 1
-        same = shapes[value] == shapes[owner] and dtypes[value] is dtypes[owner]
-        same = same and strides.get(source) == strides.get(owner)
-        if source in first and last[source] == step and alone and same:
-            if _size_bytes(graph, source) == _size_bytes(graph, owner):
-                return source
+        value, source = node.inputs[position], owners[position]
+        dying = found.get(source)
+        if dying is None or dying.end != life.start or owners.count(source) > 1:
+            continue
+        same = shapes[value] == shapes[result] and dtypes[value] is dtypes[result]
+        same = same and strides.get(source) == strides.get(result)
+        if same and dying.size_bytes == life.size_bytes:
+            return source
     return None
 
 
-def _size_bytes(graph: Graph, value: Value) -> int:
-    dtype = graph.fact(DTYPES)[value]
-    size = elements(graph.fact(SHAPES)[value]) * (dtype.itemsize if dtype else 0)
-    return -(-size // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
+def _timeline(intervals: Sequence[Interval]) -> Iterator[tuple[bool, int]]:
+    """What happens in the course of time: (True, i) interval i is born, (False, i) it has died.
+
+    What dies at a step is free at the next one.
+    """
+    births = [(item.start, True, i) for i, item in enumerate(intervals)]
+    deaths = [(item.end + 1, False, i) for i, item in enumerate(intervals)]
+    for _, born, index in sorted(births + deaths):
+        yield born, index
 
 
 def lower_bound(intervals: Sequence[Interval]) -> int:
     """Bytes live at the busiest step: no plan needs less."""
-    change: dict[int, int] = {}
-    for item in intervals:
-        change[item.start] = change.get(item.start, 0) + item.size_bytes
-        change[item.end + 1] = change.get(item.end + 1, 0) - item.size_bytes
-    live = most = 0
-    for step in sorted(change):
-        live += change[step]
-        most = max(most, live)
-    return most
+    sizes = (intervals[i].size_bytes * (1 if born else -1) for born, i in _timeline(intervals))
+    return max(accumulate(sizes), default=0)
 
 
 def greedy_by_size(intervals: Sequence[Interval]) -> list[int]:
-    """Largest first, each into the tightest gap between those that are live at the same time.
-
-    Quadratic. Source: Pisarchyk and Lee, Efficient memory management for deep neural net
+    """Largest first. Source: Pisarchyk and Lee, Efficient memory management for deep neural net
     inference (2020), section 5.2.
+    """
+    return _tightest_gaps(intervals, lambda item: item.size_bytes)
+
+
+def greedy_by_area(intervals: Sequence[Interval]) -> list[int]:
+    """What is large or lives long first: most bytes times steps."""
+    return _tightest_gaps(intervals, lambda item: item.size_bytes * (item.end + 1 - item.start))
+
+
+def _tightest_gaps(intervals: Sequence[Interval], measure: Callable[[Interval], int]) -> list[int]:
+    """In falling order of ``measure``, each into the tightest gap between those already placed that
+    are live at the same time. Quadratic.
     """
     offsets = [0] * len(intervals)
     placed: list[tuple[int, int, int, int]] = []  # (offset, end offset, start, end), sorted
-    for index in sorted(range(len(intervals)), key=lambda i: -intervals[i].size_bytes):
+    for index in sorted(range(len(intervals)), key=lambda i: -measure(intervals[i])):
         item = intervals[index]
         best, best_gap, top = None, None, 0
         for offset, end_offset, start, end in placed:
@@ -202,30 +194,29 @@ def best_fit(intervals: Sequence[Interval]) -> list[int]:
     """In the order of time, each into the smallest free block; neighbours merge when freed."""
     offsets = [0] * len(intervals)
     free: list[tuple[int, int]] = []  # (offset, size), sorted by offset
-    dying: list[tuple[int, int]] = []
     top = 0
-    for index in sorted(range(len(intervals)), key=lambda i: intervals[i].start):
-        item = intervals[index]
-        while dying and dying[0][0] < item.start:
-            dead = heapq.heappop(dying)[1]
-            _release(free, offsets[dead], intervals[dead].size_bytes)
-        fits = [(size, offset) for offset, size in free if size >= item.size_bytes]
+    for born, index in _timeline(intervals):
+        wanted = intervals[index].size_bytes
+        if not born:
+            _release(free, offsets[index], wanted)
+            continue
+        fits = [(size, offset) for offset, size in free if size >= wanted]
         if fits:
             size, offset = min(fits)
             free.remove((offset, size))
-            if size > item.size_bytes:
-                insort(free, (offset + item.size_bytes, size - item.size_bytes))
+            if size > wanted:
+                insort(free, (offset + wanted, size - wanted))
         else:
             offset = top
-            if free and free[-1][0] + free[-1][1] == top:  # grow the block at the end
+            if free and sum(free[-1]) == top:  # grow the block at the end
                 offset, _ = free.pop()
-            top = offset + item.size_bytes
+            top = offset + wanted
         offsets[index] = offset
-        heapq.heappush(dying, (item.end, index))
     return offsets
 
 
 def _release(free: list[tuple[int, int]], offset: int, size: int) -> None:
+    """Add a block to the free ones, as one with those that it touches."""
     at = bisect_left(free, (offset, 0))
     if at < len(free) and offset + size == free[at][0]:
         size += free.pop(at)[1]
@@ -244,23 +235,20 @@ def free_list(intervals: Sequence[Interval], ratio: int = 16) -> list[int]:
     block_of = [0] * len(intervals)
     sizes: list[int] = []
     free: list[tuple[int, int]] = []  # (size, block), sorted
-    dying: list[tuple[int, int]] = []
-    for index in sorted(range(len(intervals)), key=lambda i: intervals[i].start):
-        item = intervals[index]
-        while dying and dying[0][0] < item.start:
-            block = block_of[heapq.heappop(dying)[1]]
-            insort(free, (sizes[block], block))
-        at = bisect_left(free, (item.size_bytes, -1))
-        if at < len(free) and free[at][0] <= item.size_bytes * ratio:
+    for born, index in _timeline(intervals):
+        wanted, block = intervals[index].size_bytes, len(sizes)
+        if not born:
+            insort(free, (sizes[block_of[index]], block_of[index]))
+            continue
+        at = bisect_left(free, (wanted, -1))
+        if at < len(free) and free[at][0] <= wanted * ratio:
             block = free.pop(at)[1]
-        elif at and free[at - 1][0] * ratio >= item.size_bytes:
+        elif at and free[at - 1][0] * ratio >= wanted:
             block = free.pop(at - 1)[1]
-            sizes[block] = item.size_bytes
+            sizes[block] = wanted
         else:
-            block = len(sizes)
-            sizes.append(item.size_bytes)
+            sizes.append(wanted)
         block_of[index] = block
-        heapq.heappush(dying, (item.end, index))
     starts = [0, *accumulate(sizes)]
     return [starts[block] for block in block_of]
 
@@ -268,37 +256,26 @@ def free_list(intervals: Sequence[Interval], ratio: int = 16) -> list[int]:
 STRATEGIES: Mapping[str, Strategy] = {
     "best fit": best_fit,
     "greedy by size": greedy_by_size,
+    "greedy by area": greedy_by_area,
     "free list": free_list,
 }
 
 
 def check_plan(plan: MemoryPlan) -> None:
     """Raise PassError if two storages that are live at the same step overlap; n log n."""
-    events = sorted(
-        [(item.start, 1, i) for i, item in enumerate(plan.intervals)]
-        + [(item.end + 1, 0, i) for i, item in enumerate(plan.intervals)]
-    )
-    live: list[tuple[int, int]] = []  # (offset, interval), sorted
-    for _, born, index in events:
-        item, offset = plan.intervals[index], plan.offsets_bytes[index]
-        at = bisect_left(live, (offset, index))
+    live: list[tuple[int, int, int]] = []  # (offset, offset of its end, interval), sorted
+    for born, index in _timeline(plan.intervals):
+        offset, size = plan.offsets_bytes[index], plan.intervals[index].size_bytes
+        at = bisect_left(live, (offset, offset + size, index))
         if not born:
             live.pop(at)
             continue
-        before = live[at - 1][1] if at else None
-        after = live[at][1] if at < len(live) else None
-        for other in (before, after):
-            if other is not None and _overlap(plan, index, other):
+        live.insert(at, (offset, offset + size, index))
+        for (_, end, below), (start, _, above) in pairwise(live[max(at - 1, 0) : at + 2]):
+            if start < end:
+                node, beside = (plan.intervals[i].values[0].node for i in (above, below))
                 raise PassError(
                     "two live storages overlap in the memory plan",
-                    node=item.values[0].node,
-                    got=f"offset {offset}, {item.size_bytes} bytes, beside "
-                    f"{plan.intervals[other].values[0].node.where()}",
+                    node=node,
+                    got=f"offset {start}; {beside.where()} ends at {end}",
                 )
-        insort(live, (offset, index))
-
-
-def _overlap(plan: MemoryPlan, a: int, b: int) -> bool:
-    start_a, start_b = plan.offsets_bytes[a], plan.offsets_bytes[b]
-    size_a, size_b = plan.intervals[a].size_bytes, plan.intervals[b].size_bytes
-    return start_a < start_b + size_b and start_b < start_a + size_a

@@ -1,20 +1,23 @@
-"""The sequence in which nodes run, so that every read sees the right write. Layer: passes."""
+"""The sequence in which nodes run: each read sees the right write, and memory is free again soon.
+
+Layer: passes.
+"""
 
 from __future__ import annotations
 
 import heapq
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from itertools import accumulate, pairwise
 
 from tinyflow.errors import GraphError
 from tinyflow.ir import Fact, Graph, Node, Value, users
 from tinyflow.passes.infer import DTYPES, SHAPES
 from tinyflow.types import elements, is_static
 
-__all__ = ["SCHEDULE", "dependencies", "order", "peak_bytes", "storage_variable"]
+__all__ = ["SCHEDULE", "dependencies", "order", "size_bytes", "views"]
 
 SCHEDULE: Fact[tuple[Node, ...]] = Fact("schedule")
+ALIGNMENT_BYTES = 64  # a cache line, and the widest vector register
 
 
 def order(graph: Graph) -> Graph:
@@ -23,139 +26,158 @@ def order(graph: Graph) -> Graph:
     A write that follows version k runs after every reader of versions up to k and before every
     reader of a later version; consumers of an assign's output read the new version. Nodes that can
     fail run before the first write where data allows, so that a failing run leaves the variables
-    as they were. Among the orders that are left, updates run where the graph has them or as soon
-    as they can, whichever needs less memory.
+    as they were. Among the orders that are left, what makes memory free runs as soon as it can.
 
     Raises GraphError naming the reader, if an old read also needs a newer write.
     """
-    before = dependencies(graph)
-    place = {node: at for at, node in enumerate(graph.nodes)}
-    schedules = [_first_ready(graph, before, place)]
-    urgency = _urgency(graph, before, place)
-    if urgency != place:
-        schedules.append(_first_ready(graph, before, urgency))
-    best = min(schedules, key=lambda schedule: peak_bytes(graph, schedule))
-    return graph.with_fact(SCHEDULE, best)
+    return graph.with_fact(SCHEDULE, _Scheduler(graph, dependencies(graph)).schedule())
 
 
-def peak_bytes(graph: Graph, schedule: Sequence[Node]) -> int:
-    """Bytes that live at the busiest step of ``schedule``."""
-    return max(live_bytes(graph, schedule), default=0)
+class _Scheduler:
+    """Kahn's algorithm: of the nodes that are ready, which runs next?
 
-
-def live_bytes(graph: Graph, schedule: Sequence[Node]) -> list[int]:
-    """Bytes that live at each step, without reuse in place; unknown sizes count nothing.
-
-    Leaves and views take no memory of their own; outputs of the graph live to the end.
+    First one that makes memory free: its results are smaller than the inputs that nobody else is
+    still to read (``growth_bytes`` < 0). Then any other, in graph order. Last one whose result will
+    replace a variable that others are still to read: after them it can be computed right there.
+    Leaves come just before their first reader. E log E for E edges.
     """
-    shapes, dtypes = graph.facts.get(SHAPES, {}), graph.facts.get(DTYPES, {})
-    place = {node: at for at, node in enumerate(schedule)}
-    change = [0] * (len(schedule) + 2)
-    last = {value: max(place[r] for r, _ in uses) for value, uses in users(graph).items()}
-    last |= dict.fromkeys(graph.outputs, len(schedule))
-    for at, node in enumerate(schedule):
-        if node.op.leaf or node.op.aliases or node.op.name == "group":
-            continue
-        for value in node.outputs:
-            shape, dtype = shapes.get(value), dtypes.get(value)
-            size = elements(shape) * dtype.itemsize if is_static(shape) and dtype else 0
-            change[at] += size
-            change[last.get(value, at) + 1] -= size
-    return list(accumulate(change))[: len(schedule)]
+
+    def __init__(self, graph: Graph, before: Mapping[Node, set[Node]]) -> None:
+        self.graph, self.before, self.makers = graph, before, _makers(graph, before)
+        self.place = {node: at for at, node in enumerate(graph.nodes)}
+        self.leaves = {node for node in graph.nodes if node.op.leaf and not before[node]}
+        self.needs = {node: needs - self.leaves for node, needs in before.items()}
+        self.wishes = {node: needs - self.leaves for node, needs in self.makers.items()}
+        self.wakes: dict[Node, list[Node]] = {node: [] for node in graph.nodes}
+        for waiting in (self.needs, self.wishes):
+            for node, needs in waiting.items():
+                for need in needs:
+                    self.wakes[need].append(node)
+        self.shown = views(graph)
+        self.readers: dict[Value, set[Node]] = {}  # of each result or a view of it, still to run
+        for value, uses in users(graph).items():
+            found = self.readers.setdefault(self.shown.get(value, value), set())
+            found.update(reader for reader, _ in uses)
+        for value in graph.outputs:  # never free
+            self.readers.pop(self.shown.get(value, value), None)
+        self.growth_bytes = {node: self._made_bytes(node) for node in graph.nodes}
+        self.ready: list[tuple[int, int]] = []  # rank and place
+        self.done: dict[Node, None] = {}
+
+    def schedule(self) -> tuple[Node, ...]:
+        """All nodes in the order they run."""
+        for value in self.readers:
+            self._note_last_reader(value)
+        for node in self.graph.nodes:
+            self._offer(node)
+        while self.ready:
+            node = self.graph.nodes[heapq.heappop(self.ready)[1]]
+            if node not in self.done:
+                self._run(node)
+        if len(self.done) < len(self.graph.nodes):
+            raise _stuck(self.graph, set(self.done))
+        return tuple(self.done)
+
+    def _run(self, node: Node) -> None:
+        leaves = self.leaves & (self.before[node] | self.makers.get(node, set()))
+        self.done |= dict.fromkeys(sorted(leaves, key=self.place.__getitem__))
+        self.done[node] = None
+        for value in {self.shown.get(value, value) for value in node.inputs} & self.readers.keys():
+            self.readers[value].discard(node)
+            self._note_last_reader(value)
+        for other in self.wakes[node]:
+            self.needs[other].discard(node)
+            self.wishes.get(other, set()).discard(node)
+            self._offer(other)
+
+    def _offer(self, node: Node) -> None:
+        """Put a node among the ready ones, once more if it now comes sooner."""
+        if not self.needs[node]:
+            frees = self.growth_bytes[node] < 0 or node.op.mutates
+            rank = 2 if self.wishes.get(node) else 0 if frees else 1
+            heapq.heappush(self.ready, (rank, self.place[node]))
+
+    def _note_last_reader(self, value: Value) -> None:
+        if len(self.readers[value]) == 1:
+            (last,) = self.readers[value]
+            self.growth_bytes[last] -= size_bytes(self.graph, value)
+            self._offer(last)
+
+    def _made_bytes(self, node: Node) -> int:
+        """What a node's results take: a view nothing, nor what can be computed in a variable."""
+        if node.op.aliases or node in self.makers:
+            return 0
+        return sum(size_bytes(self.graph, value) for value in node.outputs)
 
 
-def _urgency(
-    graph: Graph, before: Mapping[Node, set[Node]], place: Mapping[Node, int]
-) -> dict[Node, int]:
-    """Each node's place; for what serves one update only, the place of what it waits for."""
-    readers, updates = users(graph), _updates(graph)
-    found = dict(place)
+def _makers(graph: Graph, before: Mapping[Node, set[Node]]) -> dict[Node, set[Node]]:
+    """Nodes that make new contents of variables and nothing else, and what the writes wait for."""
+    readers = users(graph)
+    found: dict[Node, set[Node]] = {}
     for node in graph.nodes:
-        if node not in updates or node.op.leaf:
-            continue
-        needs = set(before[node])
-        for value in node.outputs:  # the maker of new content also waits for old readers
-            for reader, _ in readers.get(value, ()):
-                needs |= {n for n in before[reader] if reader.op.mutates and n not in updates}
-        known = [found[need] for need in needs if not need.op.leaf]
-        found[node] = max(known, default=place[node])
+        writes = {reader for value in node.outputs for reader, _ in readers.get(value, ())}
+        if writes and not node.op.leaf and all(write.op.mutates for write in writes):
+            found[node] = {need for write in writes for need in before[write]} - {node}
     return found
 
 
-def _updates(graph: Graph) -> set[Node]:
-    """Nodes on which at most three writes depend, and nothing else: Adam has three a variable."""
-    readers = users(graph)
-    fetched = {value.node for value in graph.outputs}
-    writes: dict[Node, frozenset[Node] | None] = {}  # None: more, or something else
-    for node in reversed(graph.nodes):
-        reached: set[Node] = {node} if node.op.mutates else set()
-        uses = {reader for value in node.outputs for reader, _ in readers.get(value, ())}
-        further = [writes[reader] for reader in uses]
-        for some in further:
-            reached |= some or set()
-        last = node in fetched or not reached or None in further or len(reached) > 3
-        writes[node] = None if last else frozenset(reached)
-    return {node for node, some in writes.items() if some is not None}
+def size_bytes(graph: Graph, value: Value) -> int:
+    """Bytes of a result in whole cache lines; none for a leaf, or if the shape is not known."""
+    shape, dtype = graph.facts.get(SHAPES, {}).get(value), graph.facts.get(DTYPES, {}).get(value)
+    if value.node.op.leaf or dtype is None or not is_static(shape):
+        return 0
+    count: int = elements(shape) * dtype.itemsize
+    return -(-count // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
 
 
-def storage_variable(graph: Graph) -> dict[Value, tuple[Node, int]]:
-    """For each value that lives in a variable's storage: (variable node, version it shows).
+def views(graph: Graph) -> dict[Value, Value]:
+    """What each view shows, for ``shown.get(value, value)``: the value that owns the storage.
 
-    These are the reads themselves, views of them, and the outputs of assigns with their views.
+    The output of an assign shows its variable, one version on; views of views are followed.
     """
-    found: dict[Value, tuple[Node, int]] = {}
+    shown: dict[Value, Value] = {}
     for node in graph.nodes:
         for position, output in node.op.aliases:
-            source = node.inputs[position]
-            read = found.get(source) or _direct(source)
-            if read:
-                variable, version = read
-                written = version + 1 if position in node.op.mutates else version
-                found[Value(node, output)] = (variable, written)
-    return found
-
-
-def _direct(value: Value) -> tuple[Node, int] | None:
-    return (value.node, value.version) if value.node.op.name == "variable" else None
+            owner = shown.get(node.inputs[position], node.inputs[position])
+            version = owner.version + (position in node.op.mutates)
+            shown[Value(node, output)] = Value(owner.node, owner.index, version)
+    return shown
 
 
 def dependencies(graph: Graph) -> dict[Node, set[Node]]:
     """For each node those that must run before it: by data, by control and by writes."""
-    views = storage_variable(graph)
-    reads: dict[Node, list[tuple[int, Node]]] = {}
+    shown = views(graph)
+    uses: dict[Node, list[tuple[int, Node]]] = {}  # variable: version and reader or writer
     writes: dict[Node, list[tuple[int, Node]]] = {}
     for node in graph.nodes:
         for position, value in enumerate(node.inputs):
-            variable, version = views.get(value) or _direct(value) or (None, 0)
-            if variable is None:
-                continue
-            target = writes if position in node.op.mutates else reads
-            target.setdefault(variable, []).append((version, node))
+            owner = shown.get(value, value)
+            if owner.node.op.name == "variable":
+                uses.setdefault(owner.node, []).append((owner.version, node))
+                if position in node.op.mutates:
+                    writes.setdefault(owner.node, []).append((owner.version, node))
     before: dict[Node, set[Node]] = {
         node: {value.node for value in node.inputs} | set(node.after) for node in graph.nodes
     }
     for variable, stores in writes.items():
-        stores.sort(key=lambda item: item[0])
-        for (_, earlier), (_, later) in pairwise(stores):
-            before[later].add(earlier)
-        _order_reads(before, reads.get(variable, []), stores)
+        _order_uses(before, uses[variable], sorted(stores, key=lambda store: store[0]))
     _failing_first(graph, before)
     return before
 
 
-def _order_reads(
+def _order_uses(
     before: dict[Node, set[Node]],
-    reads: list[tuple[int, Node]],
-    stores: list[tuple[int, Node]],
+    uses: Sequence[tuple[int, Node]],
+    stores: Sequence[tuple[int, Node]],
 ) -> None:
-    """Each read between the last write it follows and the first it does not."""
+    """Each use between the last write it follows and the first it does not (itself, if a write)."""
     numbers = [number for number, _ in stores]
-    for version, reader in reads:
-        following = bisect_left(numbers, version)  # the first write that the read must not see
+    for version, user in uses:
+        following = bisect_left(numbers, version)  # the first write that the use must not see
         if following:
-            before[reader].add(stores[following - 1][1])
-        if following < len(stores) and stores[following][1] is not reader:
-            before[stores[following][1]].add(reader)
+            before[user].add(stores[following - 1][1])
+        if following < len(stores) and stores[following][1] is not user:
+            before[stores[following][1]].add(user)
 
 
 def _failing_first(graph: Graph, before: dict[Node, set[Node]]) -> None:
@@ -169,38 +191,14 @@ def _failing_first(graph: Graph, before: dict[Node, set[Node]]) -> None:
             before[node] |= failing
 
 
-def _first_ready(
-    graph: Graph, before: Mapping[Node, set[Node]], urgency: Mapping[Node, int]
-) -> tuple[Node, ...]:
-    """Kahn's algorithm; the most urgent ready node runs next, ties in graph order."""
-    waiting = {node: len(before[node]) for node in graph.nodes}
-    wakes: dict[Node, list[Node]] = {}
-    for node in graph.nodes:
-        for need in before[node]:
-            wakes.setdefault(need, []).append(node)
-    place = {node: at for at, node in enumerate(graph.nodes)}
-    ready = [(urgency[node], place[node]) for node in graph.nodes if not waiting[node]]
-    heapq.heapify(ready)
-    schedule: list[Node] = []
-    while ready:
-        node = graph.nodes[heapq.heappop(ready)[1]]
-        schedule.append(node)
-        for woken in wakes.get(node, ()):
-            waiting[woken] -= 1
-            if not waiting[woken]:
-                heapq.heappush(ready, (urgency[woken], place[woken]))
-    if len(schedule) < len(graph.nodes):
-        raise _stuck(graph, set(schedule))
-    return tuple(schedule)
-
-
 def _stuck(graph: Graph, done: set[Node]) -> GraphError:
-    reader = next(
-        node
+    reader, variable = next(
+        (node, value.node)
         for node in graph.nodes
-        if node not in done and not node.op.mutates and any(_direct(v) for v in node.inputs)
+        if node not in done and not node.op.mutates
+        for value in node.inputs
+        if value.node.op.name == "variable"
     )
-    variable = next(v.node for v in reader.inputs if _direct(v))
     return GraphError(
         f"reads variable '{variable.name}' as it was before a write, and needs that write",
         node=reader,

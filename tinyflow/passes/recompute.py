@@ -8,23 +8,18 @@ later readers get clones, computed from what was kept. Random ops repeat their n
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from itertools import accumulate
 
 from tinyflow import ops
-from tinyflow.ir import Graph, Node, Value, users
+from tinyflow.ir import Graph, Node, Value, rewrite, topological_order
 from tinyflow.passes.infer import DTYPES, SHAPES, add_types, carry_types
-from tinyflow.passes.order import SCHEDULE, live_bytes
+from tinyflow.passes.memory import Interval, lifetimes
+from tinyflow.passes.order import SCHEDULE
+from tinyflow.passes.storage import STORAGE
 from tinyflow.types import is_static
 
-__all__ = [
-    "busiest_step",
-    "checkpoint",
-    "keep_costly",
-    "keep_some",
-    "recompute",
-    "root_of",
-    "waiting_values",
-]
+__all__ = ["busiest_step", "checkpoint", "keep_costly", "keep_some", "recompute", "waiting_values"]
 
 Choice = Callable[[Sequence[Value]], set[Value]]
 _COSTLY = frozenset({"matmul", "batch_matmul", "gemm", "linear", "conv2d", "embedding"})
@@ -42,11 +37,12 @@ def recompute(graph: Graph, choose: Choice | None = None) -> Graph:
         is_static(shapes[v]) for n in graph.nodes for v in n.outputs if n.op is not ops.group
     ):
         return graph
-    turn = busiest_step(graph)
-    waiting = waiting_values(graph, turn)
+    lives = lifetimes(graph)
+    turn = busiest_step(lives)
+    waiting = waiting_values(graph, lives, turn)
     kept = (choose or keep_costly)(waiting)
-    dropped = [value for value in waiting if value not in kept]
-    return _Mirror(graph, turn, dropped).graph() if dropped else graph
+    dropped = set(waiting) - kept
+    return _Mirror(graph, turn, kept, dropped).mirrored() if dropped else graph
 
 
 def checkpoint(graph: Graph) -> Graph:
@@ -60,27 +56,22 @@ def checkpoint(graph: Graph) -> Graph:
 def keep_costly(waiting: Sequence[Value]) -> set[Value]:
     """Keep products and convolutions, and what could only be made again from one that is gone."""
     kept: set[Value] = set()
-    cheap: dict[Value, bool] = {}  # can it be made from kept values without costly ops?
+    cheap: set[Node] = set()  # can be made from kept values without costly ops
+
+    def costly(node: Node) -> bool:
+        return not node.op.leaf and (node.op.name in _COSTLY or _stays(node))
+
+    def needs(node: Node) -> list[Node]:
+        inputs = [] if costly(node) else node.inputs
+        return [value.node for value in inputs if value not in kept and value.node not in cheap]
+
     for value in waiting:
-        if not _is_cheap(value, kept, cheap):
+        again = topological_order([value.node], needs)
+        if any(costly(node) for node in again):
             kept.add(value)
+        else:
+            cheap.update(again)
     return kept
-
-
-def _is_cheap(value: Value, kept: set[Value], cheap: dict[Value, bool]) -> bool:
-    stack = [value]
-    while stack:
-        top = stack[-1]
-        node = top.node
-        if node.op.leaf or top in kept:
-            cheap[top] = True
-        elif node.op.name in _COSTLY or _stays(node):
-            return False
-        missing = [] if top in cheap else [v for v in node.inputs if v not in cheap]
-        stack += missing
-        if not missing:
-            cheap[stack.pop()] = True
-    return True
 
 
 def keep_some(waiting: Sequence[Value]) -> set[Value]:
@@ -89,44 +80,25 @@ def keep_some(waiting: Sequence[Value]) -> set[Value]:
     return set(waiting[stride - 1 :: stride]) | set(waiting[-1:])
 
 
-def _schedule(graph: Graph) -> tuple[Node, ...]:
-    return graph.fact(SCHEDULE)
+def busiest_step(lives: Sequence[Interval]) -> int:
+    """The first step of the schedule after which most bytes wait for later readers."""
+    change = [0] * (1 + max((life.end for life in lives), default=0))
+    for life in lives:
+        change[life.start] += life.size_bytes
+        change[life.end] -= life.size_bytes
+    waiting = list(accumulate(change))
+    return waiting.index(max(waiting))
 
 
-def _last_reads(graph: Graph) -> dict[Value, int]:
-    """Position of the last reader of each value; outputs are read after the end."""
-    place = {node: at for at, node in enumerate(_schedule(graph))}
-    found = {value: max(place[r] for r, _ in uses) for value, uses in users(graph).items()}
-    return found | dict.fromkeys(graph.outputs, len(graph.nodes))
-
-
-def busiest_step(graph: Graph) -> int:
-    """Position in SCHEDULE of the node at which most bytes wait."""
-    live = live_bytes(graph, _schedule(graph))
-    return live.index(max(live)) if live else 0
-
-
-def waiting_values(graph: Graph, turn: int) -> list[Value]:
+def waiting_values(graph: Graph, lives: Sequence[Interval], turn: int) -> list[Value]:
     """Values that exist at step ``turn`` for later readers, in the order they are made.
 
-    A view counts as what it shows. Leaves take no memory; writes, and ops that can fail, must not
-    run twice.
+    What the very next node reads last is not waiting, and what is fetched stays to the end anyway.
+    Leaves take no memory; writes, and ops that can fail, must not run twice.
     """
-    schedule, last = _schedule(graph), _last_reads(graph)
-    place = {node: at for at, node in enumerate(schedule)}
-    made = [value for node in schedule[: turn + 1] for value in node.outputs]
-    read = [value for value in made if turn < last.get(value, 0) < len(graph.nodes)]
-    roots = dict.fromkeys(root_of(value) for value in read)
-    fetched = {root_of(value) for value in graph.outputs}
-    found = [root for root in roots if not _stays(root.node) and root not in fetched]
-    return sorted(found, key=lambda value: (place[value.node], value.index))
-
-
-def root_of(value: Value) -> Value:
-    """What a view shows; the value itself if it is none."""
-    while value.node.op.aliases and not value.node.op.mutates:
-        value = value.node.inputs[0]
-    return value
+    end = len(graph.fact(SCHEDULE))
+    waiting = [life for life in lives if life.start <= turn and turn + 1 < life.end < end]
+    return [life.values[0] for life in waiting if not _stays(life.values[0].node)]
 
 
 def _stays(node: Node) -> bool:
@@ -136,86 +108,70 @@ def _stays(node: Node) -> bool:
 class _Mirror:
     """Rebuild a graph so that readers after ``turn`` see clones of the dropped values."""
 
-    def __init__(self, graph: Graph, turn: int, dropped: Sequence[Value]) -> None:
-        self.old, self.turn = graph, turn
-        self.schedule = _schedule(graph)
-        self.place = {node: at for at, node in enumerate(self.schedule)}
-        waiting = set(waiting_values(graph, turn))
-        self.kept = waiting - set(dropped)
-        self.dropped = set(dropped)
-        self.new: dict[Value, Value] = {
-            value: value for node in self.schedule[: turn + 1] for value in node.outputs
-        }
+    def __init__(self, graph: Graph, turn: int, kept: set[Value], dropped: set[Value]) -> None:
+        self.graph, self.turn, self.kept, self.dropped = graph, turn, kept, dropped
+        self.homes = graph.fact(STORAGE)
+        schedule = graph.fact(SCHEDULE)
+        self.place = {node: at for at, node in enumerate(schedule)}
         self.clones: dict[Node, Node] = {}
 
-    def graph(self) -> Graph:
+    def mirrored(self) -> Graph:
         """The graph with clones; types are those of the originals."""
-        moved: dict[Node, Node] = {node: node for node in self.schedule[: self.turn + 1]}
-        for node in self.schedule[self.turn + 1 :]:
-            inputs = tuple(self._input(node, value) for value in node.inputs)
-            made = node.with_inputs(inputs, tuple(moved[need] for need in node.after))
-            moved[node] = made
-            self.new.update(zip(node.outputs, made.outputs))
-        outputs = tuple(self._follow(value) for value in self.old.outputs)
-        graph = carry_types(self.old, Graph(outputs), self.new)
-        shapes, dtypes = self.old.fact(SHAPES), self.old.fact(DTYPES)
-        twins = self._twins(set(graph.nodes))
-        return add_types(
-            graph,
-            {clone: shapes[value] for clone, value in twins.items()},
-            {clone: dtypes[value] for clone, value in twins.items()},
-        )
+        graph, new = rewrite(self.graph, self._read_clones)
+        twins = {
+            value: twin
+            for node, clone in self.clones.items()
+            for value, twin in zip(node.outputs, clone.outputs)
+        }
+        cloned = carry_types(self.graph, graph, twins)
+        graph = carry_types(self.graph, graph, new)
+        return add_types(graph, cloned.fact(SHAPES), cloned.fact(DTYPES))
 
-    def _twins(self, present: Container[Node]) -> Mapping[Value, Value]:
-        """clone -> original, for the clones that are used."""
-        pairs = [(node, copy) for node, copy in self.clones.items() if copy in present]
-        return {c: v for node, copy in pairs for v, c in zip(node.outputs, copy.outputs)}
+    def _read_clones(self, node: Node, inputs: tuple[Value, ...]) -> Sequence[Value] | None:
+        """Rule: a reader after the turn gets clones of what is dropped, or a view of that."""
+        if self._is_early(node):
+            return None
+        after = self._not_before(node, inputs)
+        return node.with_inputs(
+            tuple(
+                self._clone(old, after) if self._is_dropped(old) else new
+                for old, new in zip(node.inputs, inputs)
+            )
+        ).outputs
 
-    def _follow(self, value: Value) -> Value:
-        other = self.new[value]
-        return value if other.node is value.node else other
+    def _is_early(self, node: Node) -> bool:
+        return self.place[node] <= self.turn
 
-    def _input(self, reader: Node, value: Value) -> Value:
-        if root_of(value) not in self.dropped or self.place[value.node] > self.turn:
-            return self._follow(value)
-        self._clone(value.node, self._not_before(reader))
+    def _is_dropped(self, value: Value) -> bool:
+        return self._is_early(value.node) and self.homes[value].owner in self.dropped
+
+    def _not_before(self, reader: Node, inputs: tuple[Value, ...]) -> tuple[Node, ...]:
+        """What the first reader waits for anyway: clones that run earlier would wait with it."""
+        late = {
+            self.place[old.node]: new.node
+            for old, new in zip(reader.inputs, inputs)
+            if not (self._is_early(old.node) or old.node.op.leaf)
+        }
+        return (late[max(late)],) if late else ()
+
+    def _clone(self, value: Value, after: tuple[Node, ...]) -> Value:
+        """Copy what makes ``value``, back to kept values and leaves."""
+        missing = [value.node] if value.node not in self.clones else []
+        for node in topological_order(missing, self._missing):
+            inputs = tuple(
+                Value(self.clones[v.node], v.index) if self._is_gone(v) else v for v in node.inputs
+            )
+            begins = not any(self._is_gone(v) for v in node.inputs)  # a stretch between kept values
+            name = f"{node.name}_again" if node.name else None
+            self.clones[node] = Node(
+                node.op, inputs, node.attrs, name, after if begins else (), node.device, node.source
+            )
         return Value(self.clones[value.node], value.index)
 
-    def _not_before(self, reader: Node) -> tuple[Node, ...]:
-        """What the first reader waits for anyway: clones that run earlier would wait with it."""
-        late = [v.node for v in reader.inputs if self.place[v.node] > self.turn]
-        late = [node for node in late if not node.op.leaf]
-        if not late:
-            return ()
-        latest = max(late, key=lambda node: self.place[node])
-        return (self.new[Value(latest)].node,)
-
-    def _clone(self, root: Node, after: tuple[Node, ...]) -> None:
-        """Copy ``root`` and what it needs, back to kept values and leaves; iterative."""
-        stack = [root]
-        while stack:
-            node = stack[-1]
-            needs = [v.node for v in node.inputs if self._is_gone(v)]
-            missing = [need for need in needs if need not in self.clones]
-            if missing:
-                stack += missing
-                continue
-            stack.pop()
-            if node not in self.clones:
-                wait = () if needs else after  # only where the stretch begins
-                self.clones[node] = _copy(node, self._clone_inputs(node), wait)
+    def _missing(self, node: Node) -> list[Node]:
+        needs = [value.node for value in node.inputs if self._is_gone(value)]
+        return [need for need in needs if need not in self.clones]
 
     def _is_gone(self, value: Value) -> bool:
         """True for what has to be computed again to be read after the turn."""
         return not (_stays(value.node) or value in self.kept)
-
-    def _clone_inputs(self, node: Node) -> tuple[Value, ...]:
-        return tuple(
-            Value(self.clones[v.node], v.index) if self._is_gone(v) else v for v in node.inputs
-        )
-
-
-def _copy(node: Node, inputs: tuple[Value, ...], after: tuple[Node, ...]) -> Node:
-    """A node of its own that does the same on other inputs."""
-    name = f"{node.name}_again" if node.name else None
-    return Node(node.op, inputs, node.attrs, name, after, node.device, node.source)

@@ -30,6 +30,7 @@ _PLACED: frozenset[Fact[Any]] = frozenset({PLACEMENT})
 _STRIDES: frozenset[Fact[Any]] = frozenset({STRIDES})
 _ORDERED: frozenset[Fact[Any]] = frozenset({SCHEDULE})
 _STORED: frozenset[Fact[Any]] = frozenset({STORAGE})
+_HOUSED = _TYPES | _ORDERED | _STORED
 _PLANNED: frozenset[Fact[Any]] = frozenset({PLAN})
 
 STANDARD = Pipeline(
@@ -43,15 +44,13 @@ STANDARD = Pipeline(
         Pass("layout", layout, requires=_TYPES, provides=_STRIDES, preserves=_LEAVES),
         Pass("order", order, requires=_TYPES, provides=_ORDERED, preserves=_LEAVES),
         Pass("storage", storage, requires=_TYPES | _ORDERED, provides=_STORED),
-        Pass("memory", memory, requires=_TYPES | _ORDERED | _STORED, provides=_PLANNED),
+        Pass("memory", memory, requires=_HOUSED, provides=_PLANNED),
     )
 )
 
-_SCHEDULED = _TYPES | _ORDERED
-
 OPTIONS: Mapping[str, Mapping[str, Pass]] = {  # option: the pass that goes in before another
-    "recompute": {"layout": Pass("recompute", recompute, _SCHEDULED, _TYPES, _LEAVES)},
-    "checkpoint": {"layout": Pass("checkpoint", checkpoint, _SCHEDULED, _TYPES, _LEAVES)},
+    "recompute": {"layout": Pass("recompute", recompute, _HOUSED, _TYPES, _LEAVES)},
+    "checkpoint": {"layout": Pass("checkpoint", checkpoint, _HOUSED, _TYPES, _LEAVES)},
     "fusion": {
         "specialise": Pass("expand", expand, _TYPES, preserves=_LEAVES),
         "layout": Pass("fuse", fuse, _TYPES, _TYPES, _LEAVES),

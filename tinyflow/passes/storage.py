@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from tinyflow import ops
-from tinyflow.ir import Fact, Graph, Node, Value, users
+from tinyflow.ir import Fact, Graph, Node, Value
 from tinyflow.passes.infer import DTYPES, SHAPES
-from tinyflow.passes.order import SCHEDULE, storage_variable
+from tinyflow.passes.order import SCHEDULE, dependencies, views
 
 __all__ = ["STORAGE", "Home", "Kind", "storage"]
 
@@ -66,28 +66,28 @@ def _home(value: Value, homes: Mapping[Value, Home], early: Mapping[Value, Node]
 
 
 def _early_writes(graph: Graph) -> dict[Value, Node]:
-    """What may be computed straight into a variable: value -> the assign that becomes idle."""
-    schedule = graph.fact(SCHEDULE)
+    """What may be computed straight into a variable: value -> the assign that becomes idle.
+
+    Only for the last write of a variable, and if all that the write waits for (readers of the old
+    content, earlier writes, nodes that can fail) has run before the node that makes the value.
+    """
+    schedule, before, shown = graph.fact(SCHEDULE), dependencies(graph), views(graph)
     place = {node: index for index, node in enumerate(schedule)}
-    failing = max((place[node] for node in schedule if node.op.can_fail), default=-1)
     last = {node.inputs[0].node: node for node in schedule if node.op.mutates}
-    shows = {value: variable for value, (variable, _) in storage_variable(graph).items()}
-    shows |= {Value(node): node for node in schedule if node.op.name == "variable"}
-    readers = _old_readers(graph, last, shows)
     found: dict[Value, Node] = {}
-    for variable, assign in last.items():
-        new, maker = assign.inputs[1], assign.inputs[1].node
-        busy = max((place[user] for user in readers[variable] if user is not maker), default=-1)
-        if place[maker] > max(failing, busy) and new not in found:
-            if _may_write(graph, maker, assign, shows):
-                found[new] = assign
+    for assign in last.values():
+        new = assign.inputs[1]
+        busy = max(place[need] for need in before[assign] if need is not new.node)
+        if busy < place[new.node] and new not in found and _may_write(graph, assign, shown):
+            found[new] = assign
     return found
 
 
-def _may_write(graph: Graph, maker: Node, assign: Node, shows: Mapping[Value, Node]) -> bool:
+def _may_write(graph: Graph, assign: Node, shown: Mapping[Value, Value]) -> bool:
     """True if the op that makes the new content can put it where the old one is."""
     shapes, dtypes = graph.fact(SHAPES), graph.fact(DTYPES)
-    new, written = assign.inputs[1], Value(assign)
+    (old, new), written = assign.inputs, Value(assign)
+    maker = new.node
     if maker.is_leaf or maker.op.aliases or (len(maker.outputs) > 1 and maker.op is not ops.fused):
         return False
     if shapes[new] != shapes[written] or dtypes[new] is not dtypes[written]:
@@ -97,25 +97,5 @@ def _may_write(graph: Graph, maker: Node, assign: Node, shows: Mapping[Value, No
     return all(
         position in inplace and shapes[value] == shapes[new]
         for position, value in enumerate(maker.inputs)
-        if shows.get(value) is assign.inputs[0].node
+        if shown.get(value, value).node is old.node
     )
-
-
-def _old_readers(
-    graph: Graph, last: Mapping[Node, Node], shows: Mapping[Value, Node]
-) -> dict[Node, list[Node]]:
-    """For each variable the nodes that read its storage as it was before its last write."""
-    found: dict[Node, list[Node]] = {variable: [] for variable in last}
-    for value, uses in users(graph).items():
-        variable = shows.get(value)
-        if variable not in found or _after(value, last[variable]):
-            continue
-        found[variable] += [user for user, _ in uses if user is not last[variable]]
-    return found
-
-
-def _after(value: Value, assign: Node) -> bool:
-    """True if the value is the output of this assign, or a view of it."""
-    while value.node is not assign and value.node.op.aliases and not value.node.op.mutates:
-        value = value.node.inputs[0]
-    return value.node is assign
