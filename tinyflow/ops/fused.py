@@ -44,7 +44,7 @@ def group_body(
             inputs.append(value)
     for node in group.nodes:
         made = node.with_inputs(tuple(inner[value, value.version] for value in node.inputs), ())
-        inner[Value(node), 0] = Value(made)
+        inner[node.outputs[0], 0] = made.outputs[0]
     body = Graph(tuple(inner[value, 0] for value in results))
     return inputs, body, {new: old for (old, _), new in inner.items()}
 

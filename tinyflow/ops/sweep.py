@@ -98,7 +98,7 @@ class Group:
 
         None if no kernel can begin with it: not floating, not of known size, or empty.
         """
-        space = shapes[node.inputs[0] if node.op in REDUCTIONS else Value(node)]
+        space = shapes[node.inputs[0] if node.op in REDUCTIONS else node.outputs[0]]
         if dtype not in (DType.float32, DType.float64) or not is_static(space) or 0 in space:
             return None
         group = Group(shapes, dtypes, space, dtype)
@@ -128,9 +128,9 @@ class Group:
     def add(self, node: Node, level: Level) -> None:
         """Take ``node`` in."""
         self.nodes.append(node)
-        self.levels[Value(node)] = level
+        self.levels[node.outputs[0]] = level
         if level in AT_END:
-            self.ends[self.shapes[Value(node)]] = level
+            self.ends[self.shapes[node.outputs[0]]] = level
         for value in node.inputs:
             if value not in self.levels:
                 self.inputs[value, value.version] = None
@@ -142,7 +142,7 @@ class Group:
 
     def _dtypes_fit(self, node: Node) -> bool:
         """One dtype and truths; comparisons and casts read integers, and moves pass them on."""
-        made, moves = self.dtypes[Value(node)], node.op in MOVES
+        made, moves = self.dtypes[node.outputs[0]], node.op in MOVES
         plain = {self.dtype, DType.bool}
         more = plain | {DType.int32, DType.int64}
         reads = more if moves or node.op is cast or made is DType.bool else plain
@@ -170,7 +170,7 @@ class Group:
         """
         shapes = [self.shapes[value] for value in node.inputs]
         inside = {self.levels[value] for value in node.inputs if value in self.levels}
-        shape = self.shapes[Value(node)]
+        shape = self.shapes[node.outputs[0]]
         if shape == self.space and not inside & set(AT_END):
             levels = {self._lies(value) for value in node.inputs}
             moved = node.op is reshape and levels != {Level.FULL}

@@ -27,7 +27,7 @@ def expand(graph: Graph) -> Graph:
     shapes, dtypes = graph.fact(SHAPES), graph.fact(DTYPES)
 
     def rule(node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...] | None:
-        floating = dtypes[Value(node)] in (DType.float32, DType.float64)
+        floating = dtypes[node.outputs[0]] in (DType.float32, DType.float64)
         if not floating or not _along_last_axis(node, shapes):
             return None
         return write_out(FORMULAS, Site(node, inputs, shapes, dtypes))

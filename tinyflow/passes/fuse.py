@@ -74,7 +74,7 @@ def _with_fused_nodes(graph: Graph, runs: Sequence[Group | Node]) -> Graph:
 
     for run, results in zip(runs, _results(graph, runs)):
         if isinstance(run, Node):
-            after = tuple(new[Value(need)].node for need in run.after)
+            after = tuple(new[need.outputs[0]].node for need in run.after)
             made = run.with_inputs(follow(run.inputs), after)
         else:
             inputs, body, old = group_body(run, results)
@@ -97,5 +97,5 @@ def _results(graph: Graph, runs: Sequence[Group | Node]) -> Iterator[Sequence[Va
             yield run.outputs
         else:
             inside = set(run.nodes)
-            made = map(Value, run.nodes)
+            made = (node.outputs[0] for node in run.nodes)
             yield [v for v in made if v in kept or any(r not in inside for r, _ in readers[v])]

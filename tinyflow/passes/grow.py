@@ -71,7 +71,7 @@ class _Growth:
 
     def _seed(self, node: Node) -> Group | None:
         """The group that starts with ``node``, None if no kernel can; a mask goes with its use."""
-        dtype = self.dtypes[Value(node)]
+        dtype = self.dtypes[node.outputs[0]]
         if dtype is DType.bool:
             made = [self.dtypes[v] for reader in self._readers(node) for v in reader.outputs]
             dtype = next((other for other in made if other is not DType.bool), None)
@@ -86,7 +86,7 @@ class _Growth:
         move, place = node.op in MOVES, self.place[node]
         if self.ready[node] is None and not move:
             return False, False, 0, place
-        large = not move and elements(self.shapes[Value(node)]) > 1
+        large = not move and elements(self.shapes[node.outputs[0]]) > 1
         early = large and all(value.node.is_leaf for value in node.inputs)
         return True, early, self.wanted[node], place
 
@@ -137,4 +137,4 @@ class _Growth:
         return found[::-1]
 
     def _readers(self, node: Node) -> list[Node]:
-        return [reader for reader, _ in self.users.get(Value(node), ())]
+        return [reader for reader, _ in self.users.get(node.outputs[0], ())]

@@ -41,7 +41,7 @@ def infer(graph: Graph) -> Graph:
     weak = {
         value: default_dtype(node.attrs["value"])
         for node in graph.nodes
-        if node.op.name == "constant" and dtypes[value := Value(node)] is None
+        if node.op.name == "constant" and dtypes[value := node.outputs[0]] is None
     }
     if weak:
         dtypes = _fixed_point(graph, {**dtypes, **weak}, lambda node: node.op.dtype, _unify_dtype)
@@ -104,7 +104,7 @@ def _check_constants(graph: Graph, dtypes: Mapping[Value, DType | None]) -> None
     for node in graph.nodes:
         if node.op.name != "constant" or node.attrs["dtype"] is not None:
             continue
-        dtype, number = dtypes[Value(node)], node.attrs["value"].item()
+        dtype, number = dtypes[node.outputs[0]], node.attrs["value"].item()
         if dtype and not dtype.is_floating and int(number) != number:
             raise DTypeError(
                 "the number does not fit the dtype it meets",

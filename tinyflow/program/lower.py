@@ -61,7 +61,7 @@ class _Lowering:
         outputs = tuple(self._add(value) for value in node.outputs)
         if node.op.leaf:
             return
-        home = self.homes[Value(node)]
+        home = self.homes[node.outputs[0]]
         name = home.owner.node.name if home.kind is Kind.VARIABLE else None
         if node.op.mutates and self.homes[node.inputs[1]] == home:
             return  # the new content was computed in place
