@@ -32,12 +32,10 @@ def recompute(graph: Graph, choose: Choice | None = None) -> Graph:
     with unknown ones stays as it is. Results stay bit for bit the same.
     Source: Chen, Xu, Zhang and Guestrin, Training deep nets with sublinear memory cost (2016).
     """
-    shapes = graph.fact(SHAPES)
-    if not all(
-        is_static(shapes[v]) for n in graph.nodes for v in n.outputs if n.op is not ops.group
-    ):
+    shapes, lives = graph.fact(SHAPES), lifetimes(graph)
+    results = (v for node in graph.nodes for v in node.outputs if node.op is not ops.group)
+    if not all(is_static(shapes[value]) for value in results):
         return graph
-    lives = lifetimes(graph)
     turn = busiest_step(lives)
     waiting = waiting_values(graph, lives, turn)
     kept = (choose or keep_costly)(waiting)
@@ -113,17 +111,12 @@ class _Mirror:
         self.homes = graph.fact(STORAGE)
         schedule = graph.fact(SCHEDULE)
         self.place = {node: at for at, node in enumerate(schedule)}
-        self.clones: dict[Node, Node] = {}
+        self.clones: dict[Value, Value] = {}
 
     def mirrored(self) -> Graph:
         """The graph with clones; types are those of the originals."""
         graph, new = rewrite(self.graph, self._read_clones)
-        twins = {
-            value: twin
-            for node, clone in self.clones.items()
-            for value, twin in zip(node.outputs, clone.outputs)
-        }
-        cloned = carry_types(self.graph, graph, twins)
+        cloned = carry_types(self.graph, graph, self.clones)
         graph = carry_types(self.graph, graph, new)
         return add_types(graph, cloned.fact(SHAPES), cloned.fact(DTYPES))
 
@@ -132,12 +125,9 @@ class _Mirror:
         if self._is_early(node):
             return None
         after = self._not_before(node, inputs)
-        return node.with_inputs(
-            tuple(
-                self._clone(old, after) if self._is_dropped(old) else new
-                for old, new in zip(node.inputs, inputs)
-            )
-        ).outputs
+        pairs = zip(node.inputs, inputs)
+        reads = (self._clone(old, after) if self._is_dropped(old) else new for old, new in pairs)
+        return node.with_inputs(tuple(reads)).outputs
 
     def _is_early(self, node: Node) -> bool:
         return self.place[node] <= self.turn
@@ -156,21 +146,17 @@ class _Mirror:
 
     def _clone(self, value: Value, after: tuple[Node, ...]) -> Value:
         """Copy what makes ``value``, back to kept values and leaves."""
-        missing = [value.node] if value.node not in self.clones else []
+        missing = [] if value in self.clones else [value.node]
         for node in topological_order(missing, self._missing):
-            inputs = tuple(
-                Value(self.clones[v.node], v.index) if self._is_gone(v) else v for v in node.inputs
-            )
-            begins = not any(self._is_gone(v) for v in node.inputs)  # a stretch between kept values
+            inputs = tuple(self.clones[v] if self._is_gone(v) else v for v in node.inputs)
+            wait = after if inputs == node.inputs else ()  # only where the stretch begins
             name = f"{node.name}_again" if node.name else None
-            self.clones[node] = Node(
-                node.op, inputs, node.attrs, name, after if begins else (), node.device, node.source
-            )
-        return Value(self.clones[value.node], value.index)
+            again = Node(node.op, inputs, node.attrs, name, wait, node.device, node.source)
+            self.clones.update(zip(node.outputs, again.outputs))
+        return self.clones[value]
 
     def _missing(self, node: Node) -> list[Node]:
-        needs = [value.node for value in node.inputs if self._is_gone(value)]
-        return [need for need in needs if need not in self.clones]
+        return [v.node for v in node.inputs if self._is_gone(v) and v not in self.clones]
 
     def _is_gone(self, value: Value) -> bool:
         """True for what has to be computed again to be read after the turn."""
