@@ -102,7 +102,6 @@ def triton(monkeypatch: pytest.MonkeyPatch) -> None:
     """Triton's interpreter where it is installed, else a stand-in that launches numpy programs."""
     cuda._load.cache_clear()
     if find_spec("triton"):
-        monkeypatch.setenv("TRITON_INTERPRET", "1")
         return
 
     class Jit:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from importlib.util import find_spec
 from typing import Any
 
@@ -22,7 +21,6 @@ from tinyflow.passes import DTYPES, SHAPES
 from .bodies import Recipe, gelu, placeholder, recipes, softmax, typed, unfused
 from .tile import run_with_numpy, run_with_triton
 
-os.environ.setdefault("TRITON_INTERPRET", "1")
 TRITON = find_spec("triton") is not None
 
 NORMALISE = """\
