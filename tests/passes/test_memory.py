@@ -139,6 +139,15 @@ def test_an_update_is_computed_straight_into_its_variable() -> None:
     np.testing.assert_allclose(sess.run(w), np.full((3, 2), 0.6), rtol=1e-6)
 
 
+def test_a_variable_may_be_given_its_own_content() -> None:
+    tf.reset_default_graph()
+    w = tf.Variable(np.full((3,), 2.0, np.float32), name="w")
+    sess = tf.Session()
+    sess.run(tf.initialize_all_variables())
+    np.testing.assert_array_equal(sess.run(tf.assign(w, w)), np.full((3,), 2.0))
+    np.testing.assert_array_equal(sess.run(w), np.full((3,), 2.0))
+
+
 def test_the_plan_of_a_training_step_meets_the_lower_bound() -> None:
     tf.reset_default_graph()
     x, y = tf.placeholder(tf.float32, [100, 784]), tf.placeholder(tf.int64, [100])

@@ -77,8 +77,8 @@ def _early_writes(graph: Graph) -> dict[Value, Node]:
     found: dict[Value, Node] = {}
     for assign in last.values():
         new = assign.inputs[1]
-        busy = max(place[need] for need in before[assign] if need is not new.node)
-        if busy < place[new.node] and new not in found and _may_write(graph, assign, shown):
+        done = all(place[need] < place[new.node] for need in before[assign] - {new.node})
+        if done and new not in found and _may_write(graph, assign, shown):
             found[new] = assign
     return found
 
