@@ -77,7 +77,8 @@ class Graph:
 
 
 def _needs(node: Node) -> list[Node]:
-    return [value.node for value in node.inputs] + list(node.after)
+    made = [value.node for value in node.inputs]
+    return [*made, *node.after] if node.after else made
 
 
 def topological_order(
@@ -97,9 +98,10 @@ def topological_order(
         while stack:
             node, pending = stack[-1]
             for need in pending:
-                if need in open_:
-                    raise GraphError("the graph has a cycle", node=need, fix="Break the loop here.")
                 if need not in done:
+                    if need in open_:
+                        fix = "Break the loop here."
+                        raise GraphError("the graph has a cycle", node=need, fix=fix)
                     open_.add(need)
                     stack.append((need, iter(needs(need))))
                     break

@@ -38,21 +38,16 @@ class Node:
     after: tuple[Node, ...] = ()
     device: Device | None = None
     source: str | None = None
-    _outputs: tuple[Value, ...] | None = field(default=None, init=False)
+    outputs: tuple[Value, ...] = field(init=False)  # all results, in order
+
+    def __post_init__(self) -> None:
+        count = self.op.output_count(self.attrs)
+        object.__setattr__(self, "outputs", tuple([Value(self, i) for i in range(count)]))
 
     @property
     def is_leaf(self) -> bool:
         """True for placeholders, variables and constants: passes keep these nodes as they are."""
         return not self.inputs and self.op.leaf
-
-    @property
-    def outputs(self) -> tuple[Value, ...]:
-        """All results of this node, in order; always the same objects, so look-ups are quick."""
-        if self._outputs is None:
-            made = tuple(Value(self, i) for i in range(self.op.output_count(self.attrs)))
-            object.__setattr__(self, "_outputs", made)
-            return made
-        return self._outputs
 
     def with_inputs(self, inputs: tuple[Value, ...], after: tuple[Node, ...] | None = None) -> Node:
         """The same application on other inputs (itself, if nothing changed)."""

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
+from types import MappingProxyType
+from typing import Any
 
 from tinyflow.errors import GraphError
-from tinyflow.ir.graph import Graph
+from tinyflow.ir.graph import Fact, Graph
 from tinyflow.ir.node import Node, Value
 
 __all__ = ["verify"]
 
+NO_FACTS: Mapping[Fact[Any], object] = MappingProxyType({})
 
-def verify(graph: Graph, checked: Container[Node] = ()) -> None:
+
+def verify(
+    graph: Graph, checked: Container[Node] = (), known: Mapping[Fact[Any], object] = NO_FACTS
+) -> None:
     """Raise GraphError naming the node if ``graph`` is not well formed.
 
     Arity and attributes fit each op; every value names an existing output; a variable name stands
     for one node; only variables are mutated and carry versions; facts do not speak of values of
-    other graphs. Nodes in ``checked`` were verified before and are frozen, so they are skipped.
+    other graphs. Nodes in ``checked`` were verified before and are frozen, so they are skipped, and
+    so are facts whose content is the one that was ``known`` of a graph of the same nodes.
     """
     names: dict[str, Node] = {}
     for node in graph.nodes:
@@ -26,7 +33,7 @@ def verify(graph: Graph, checked: Container[Node] = ()) -> None:
             _verify_node(node)
     for value in graph.outputs:
         _verify_value(value, value.node)
-    _verify_facts(graph)
+    _verify_facts(graph, known)
 
 
 def _verify_node(node: Node) -> None:
@@ -66,10 +73,10 @@ def _unique(names: dict[str, Node], node: Node) -> None:
         )
 
 
-def _verify_facts(graph: Graph) -> None:
+def _verify_facts(graph: Graph, known: Mapping[Fact[Any], object]) -> None:
     nodes = set(graph.nodes)
     for fact, content in graph.facts.items():
-        if not isinstance(content, dict):
+        if not isinstance(content, dict) or known.get(fact) is content:
             continue
         for key in content:
             if isinstance(key, Value) and key.node not in nodes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -61,7 +61,7 @@ class Pipeline:
     def trace(self, graph: Graph) -> list[Step]:
         """Run all passes; the graph before the first and after each one."""
         steps, checked = [Step("input", graph)], set(graph.nodes)
-        _verify("the input", graph, ())
+        _verify("the input", graph, set(), {})
         for stage in self.passes:
             graph = self._with_facts(stage, graph, checked)
             graph = _apply(stage, graph, checked)
@@ -123,7 +123,8 @@ def _apply(stage: Pass, graph: Graph, checked: set[Node]) -> Graph:
             expected=len(graph.outputs),
         )
     result = _keep_facts(stage, graph, result)
-    _verify(f"pass '{stage.name}'", result, checked)
+    known = graph.facts if result.nodes == graph.nodes else {}
+    _verify(f"pass '{stage.name}'", result, checked, known)
     return result
 
 
@@ -147,8 +148,8 @@ def _about(nodes: set[Node], content: Any) -> Any:
     return {k: v for k, v in content.items() if not isinstance(k, Value) or k.node in nodes}
 
 
-def _verify(who: str, graph: Graph, checked: Sequence[Node] | set[Node]) -> None:
+def _verify(who: str, graph: Graph, checked: Set[Node], known: Mapping[Fact[Any], object]) -> None:
     try:
-        verify(graph, checked)
+        verify(graph, checked, known)
     except GraphError as error:
         raise error.within(f"{who} broke an invariant", PassError) from None
