@@ -11,18 +11,14 @@ from typing import Any
 import numpy as np
 
 from tinyflow import ops
-from tinyflow.backends.cuda import gpu_table
 from tinyflow.backends.numpy_ import NUMPY
-from tinyflow.backends.products import generated_table
 from tinyflow.backends.table import KernelTable
-from tinyflow.backends.torch_ import TORCH
-from tinyflow.errors import DTypeError, FeedError, RunError, ShapeError, TinyflowError
-from tinyflow.ir import Graph, Node, Value, rewrite
+from tinyflow.errors import RunError, ShapeError
+from tinyflow.ir import Graph, Value
 from tinyflow.passes import (
     DTYPES,
     KNOWN_DTYPES,
     KNOWN_SHAPES,
-    OPTIONS,
     PLAN,
     SHAPES,
     STANDARD,
@@ -34,19 +30,18 @@ from tinyflow.passes.contract import Step
 from tinyflow.program import Program, Register, lower
 from tinyflow.runtime.checkpoint import Checkpoint, capture
 from tinyflow.runtime.collector import no_collector
+from tinyflow.runtime.config import check_bfloat16, check_devices, kernels_of, read_config
 from tinyflow.runtime.executor import Executable, emit
 from tinyflow.runtime.failure import failure
+from tinyflow.runtime.feed import FEED_DTYPES, Array, check_fed, checked_feeds, cut
 from tinyflow.runtime.interpreter import interpret
-from tinyflow.types import Device, DType, is_static, show_shape, unify_shape
+from tinyflow.types import is_static
 
 __all__ = ["Session"]
 
-Array = np.ndarray[Any, Any]
 _Kinds = tuple[tuple[tuple[int, ...], np.dtype[Any]], ...]
 _Key = tuple[tuple[Value, ...], tuple[Value, ...], _Kinds]  # fetches, fed values, kinds of feeds
-_SAME = {("cpu", "cpu"), ("cpu", "numpy")}  # kinds of (node, session)
 _PROGRAMS = 32  # least recently used programs are dropped
-_DTYPES: dict[np.dtype[Any], DType] = {d.numpy: d for d in DType if d is not DType.bfloat16}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +91,11 @@ class Session:
         self, config: str = "cpu", *, pipeline: Pipeline = STANDARD, seed: int = 0
     ) -> None:
         self.config = config
-        self.device, self.options = _read_config(config)
+        self.device, self.options = read_config(config)
         self.pipeline, self.seed = with_options(pipeline, self.options), seed
         if self.device.kind == "gpu" and "layout" in self.pipeline.names():
             self.pipeline = self.pipeline.without("layout")  # which is for processors
-        self.kernels = _kernels(self.device, self.options)
+        self.kernels = kernels_of(self.device, self.options)
         self.kernels.open()
         self.run_count = 0
         self._storage: dict[str, Any] = {}  # arrays of the backend, by variable name
@@ -121,7 +116,7 @@ class Session:
         with self._lock:
             compiled = self._last
             if compiled is None or not compiled.serves(fetches, fed, given):
-                given = _checked_feeds(fed, given)
+                given = checked_feeds(fed, given)
                 compiled = self._compiled(tuple(fetches), tuple(fed), given)
             self._check_ready(compiled)
             self.run_count += 1
@@ -154,10 +149,10 @@ class Session:
         except NotImplementedError:  # a homework's engine, in which a pass is still to be written
             return _interpreted(key, graph, feeds)
         except ShapeError:
-            _check_fed(graph, feeds)  # which explains a shape that nobody knows
+            check_fed(graph, feeds)  # which explains a shape that nobody knows
             raise
-        _check_fed(graph, feeds)
-        _check_bfloat16(graph, key[0], self.kernels)
+        check_fed(graph, feeds)
+        check_bfloat16(graph, key[0], self.kernels)
         shapes, dtypes = graph.fact(SHAPES), graph.fact(DTYPES)
         static = all(
             is_static(shapes[v]) and dtypes[v]
@@ -201,10 +196,10 @@ class Session:
         self, fetches: tuple[Value, ...], feeds: tuple[Value, ...], arrays: Sequence[Array]
     ) -> tuple[Graph, tuple[Value, ...]]:
         """The graph of these fetches, fed inner values cut off, with the facts known of leaves."""
-        graph, feeds = _cut(Graph(fetches), feeds, arrays)
-        _check_devices(graph, self.device)
+        graph, feeds = cut(Graph(fetches), feeds, arrays)
+        check_devices(graph, self.device)
         shapes = {value: tuple(array.shape) for value, array in zip(feeds, arrays)}
-        dtypes = {value: _DTYPES[array.dtype] for value, array in zip(feeds, arrays)}
+        dtypes = {value: FEED_DTYPES[array.dtype] for value, array in zip(feeds, arrays)}
         for node in graph.nodes:
             if node.op.name == "variable" and node.name in self._ready:
                 array = self._storage[node.name]
@@ -247,7 +242,7 @@ class Session:
     ) -> list[Any]:
         kernels = self.kernels
         used = [(value, arrays[i]) for i, value in compiled.feeds]
-        fed = {value: kernels.from_numpy(a, _DTYPES[a.dtype]) for value, a in used}
+        fed = {value: kernels.from_numpy(a, FEED_DTYPES[a.dtype]) for value, a in used}
         contents = {name: self._storage[name] for name in self._ready}
         results = interpret(compiled.graph, fed, contents, kernels, key)
         for name in compiled.writes:
@@ -299,7 +294,7 @@ class Session:
         self, fetches: Sequence[Value], fed: Sequence[Value], given: Sequence[Any]
     ) -> tuple[Graph, dict[Value, Array]]:
         """The graph of these fetches as the passes get it, and the array of each placeholder."""
-        arrays = _checked_feeds(fed, given)
+        arrays = checked_feeds(fed, given)
         graph, feeds = self._prepare(tuple(fetches), tuple(fed), arrays)
         return graph, dict(zip(feeds, arrays))
 
@@ -307,7 +302,7 @@ class Session:
         self, fetches: Sequence[Value], fed: Sequence[Value], given: Sequence[Any]
     ) -> tuple[Executable, list[Any]] | None:
         """The emitted function of these fetches, and its arguments; None if it is interpreted."""
-        arrays = _checked_feeds(fed, given)
+        arrays = checked_feeds(fed, given)
         compiled = self._compiled(tuple(fetches), tuple(fed), arrays)
         if compiled.executable is None:
             return None
@@ -357,12 +352,6 @@ def _interpreted(key: _Key, graph: Graph, feeds: tuple[Value, ...]) -> _Compiled
     return _Compiled(*key, graph, _used(graph, feeds), (), tuple(dict.fromkeys(writes)), None)
 
 
-def _check_fed(graph: Graph, feeds: Sequence[Value]) -> None:
-    unfed = [n for n in graph.nodes if n.op.name == "placeholder" and Value(n) not in feeds]
-    if unfed:
-        raise FeedError("placeholder is not fed", node=unfed[0], fix="Give it in feed_dict.")
-
-
 def _used(graph: Graph, feeds: tuple[Value, ...]) -> tuple[tuple[int, Value], ...]:
     """The feeds that the graph reads, with their positions."""
     present = set(graph.nodes)
@@ -372,140 +361,3 @@ def _used(graph: Graph, feeds: tuple[Value, ...]) -> tuple[tuple[int, Value], ..
 def _copy(kernels: KernelTable, array: Any) -> Any:
     """A copy of a backend array that nobody else holds."""
     return kernels[ops.identity].run(array)
-
-
-def _read_config(config: str) -> tuple[Device, frozenset[str]]:
-    if not isinstance(config, str):
-        got = type(config).__name__
-        raise RunError("a session is configured by words", got=got, expected="such as 'cpu'")
-    words = config.split()
-    options = {word for word in words if word in OPTIONS or word == "interpret"}
-    devices = [_read_device(word) for word in words if word not in options] or [Device("cpu")]
-    device = devices[0]
-    if len(devices) > 1 or (device.index and device.kind != "gpu"):
-        raise RunError("a session has one device", got=repr(config), expected="cpu, numpy or gpu:N")
-    return device, frozenset(options)
-
-
-def _read_device(word: str) -> Device:
-    try:
-        return Device.parse(word)
-    except TinyflowError as error:
-        known = ", ".join((*OPTIONS, "interpret"))
-        expected = f"{error.expected}; or an option: {known}"
-        raise RunError(error.what, got=repr(word), expected=expected) from None
-
-
-def _kernels(device: Device, options: frozenset[str]) -> KernelTable:
-    if device.kind == "gpu":
-        return gpu_table(device, replays="fusion" in options)
-    if device.kind == "numpy":
-        return NUMPY
-    return generated_table() if "fusion" in options else TORCH
-
-
-def _check_devices(graph: Graph, mine: Device) -> None:
-    """All devices of a kind "cpu" are this processor; a GPU is one of its own."""
-    for node in graph.nodes:
-        device = node.device
-        if device is not None and device != mine and (device.kind, mine.kind) not in _SAME:
-            raise RunError(
-                "placed on a device that this session does not run on",
-                node=node,
-                got=device,
-                expected=mine,
-                fix=f"Use tf.Session('{device}'), or another tf.device.",
-            )
-
-
-def _checked_feeds(fed: Sequence[Value], given: Sequence[Any]) -> list[Array]:
-    """One array per fed value, converted within its kind; raises FeedError."""
-    if len(set(fed)) < len(fed):
-        twice = next(value for at, value in enumerate(fed) if value in fed[:at])
-        raise FeedError("the same value is fed twice", node=twice.node, fix="Feed it once.")
-    return [_feed(value, array) for value, array in zip(fed, given)]
-
-
-def _feed(value: Value, given: Any) -> Array:
-    """Check one feed against its placeholder and convert it within its kind."""
-    node = value.node
-    try:
-        array = np.asarray(given)  # of a subclass, too: np.matrix multiplies otherwise
-    except (ValueError, TypeError, RuntimeError) as error:
-        what = f"not something numpy makes an array of: {error}"
-        raise FeedError(what, node=node, got=type(given).__name__) from None
-    declared = node.attrs.get("dtype") if node.op.name == "placeholder" else None
-    have = _DTYPES.get(array.dtype)
-    if have is not declared and declared is not None:
-        array = _convert(node, array, declared)
-    elif have is None:
-        array = _convert(node, array, DType.float32 if array.dtype.kind == "f" else DType.int64)
-    shape = node.attrs.get("shape")
-    if shape is not None:
-        try:
-            unify_shape(shape, array.shape)
-        except ShapeError:
-            raise FeedError(
-                "a feed has the wrong shape",
-                node=node,
-                got=show_shape(array.shape),
-                expected=show_shape(shape),
-            ) from None
-    return array
-
-
-def _check_bfloat16(graph: Graph, fetches: Sequence[Value], kernels: KernelTable) -> None:
-    """numpy has none: neither its kernels nor the arrays that the caller gets can hold one."""
-    dtypes = graph.fact(DTYPES)
-    for value in (value for node in graph.nodes for value in node.outputs):
-        if kernels is NUMPY and dtypes[value] is DType.bfloat16:
-            got, expected = "bfloat16 on device 'numpy'", "a session on 'cpu' or 'gpu'"
-            fix = "tf.cast it to tf.float32 or tf.float16, or use tf.Session('cpu')."
-            what = "numpy does not compute in bfloat16"
-            raise DTypeError(what, node=value.node, got=got, expected=expected, fix=fix)
-    for fetch, value in zip(fetches, graph.outputs):
-        if dtypes[value] is DType.bfloat16:
-            expected, fix = "float16, float32 or float64", "Fetch tf.cast(x, tf.float32)."
-            what = "numpy has no bfloat16 to fetch"
-            raise DTypeError(what, node=fetch.node, got="bfloat16", expected=expected, fix=fix)
-
-
-def _convert(node: Node, array: Array, want: DType) -> Array:
-    if want is DType.bfloat16:
-        fix = "Make a float32 placeholder and tf.cast it."
-        raise FeedError("numpy has no bfloat16 to feed", node=node, got=array.dtype, fix=fix)
-    kinds = {
-        "f": want.is_floating,
-        "i": want is not DType.bool,
-        "u": want is not DType.bool,
-        "b": True,
-    }
-    if not kinds.get(array.dtype.kind, False):
-        raise FeedError(
-            "a feed has the wrong dtype",
-            node=node,
-            got=array.dtype,
-            expected=want,
-            fix=f"Convert it with array.astype('{want}') if that is what you mean.",
-        )
-    return array.astype(want.numpy)
-
-
-def _cut(
-    graph: Graph, feeds: tuple[Value, ...], arrays: Sequence[Array]
-) -> tuple[Graph, tuple[Value, ...]]:
-    """Replace fed inner values by placeholders."""
-    inner = {
-        v: ops.placeholder(dtype=_DTYPES[array.dtype], shape=array.shape, name=v.node.name)
-        for v, array in zip(feeds, arrays)
-        if v.node.op.name != "placeholder"
-    }
-    if not inner:
-        return graph, feeds
-
-    def rule(node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...] | None:
-        if not any(value in inner for value in node.outputs):
-            return None
-        return tuple(inner.get(value, value) for value in node.outputs)
-
-    return rewrite(graph, rule)[0], tuple(inner.get(value, value) for value in feeds)
