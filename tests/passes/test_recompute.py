@@ -126,6 +126,21 @@ def test_the_busiest_step_is_that_after_which_most_bytes_wait() -> None:
     assert waiting_values(graph, lives, turn - 1) == [a]
 
 
+def test_what_follows_a_write_reads_no_clone_that_needs_the_old_content() -> None:
+    results = []
+    for config in ("cpu", "cpu checkpoint", "cpu recompute"):
+        tf.reset_default_graph()
+        w = tf.Variable(np.full((8, 8), 0.1, np.float32), name="w")
+        waiting = [tf.exp(w * float(index)) for index in range(6)]
+        with tf.control_dependencies([tf.assign(w, tf.add_n(waiting))]):
+            new = tf.tanh(w)
+            late = tf.reduce_sum(tf.add_n([tf.multiply(value, new) for value in waiting]))
+        session = tf.Session(config)
+        session.run(tf.initialize_all_variables())
+        results.append(float(session.run(late)))
+    assert results[1:] == results[:1] * 2
+
+
 def test_about_the_square_root_of_the_values_is_kept() -> None:
     values = [ops.exp(ops.constant(float(i))) for i in range(100)]
     kept = keep_some(values)

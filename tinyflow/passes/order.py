@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import heapq
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from tinyflow.errors import GraphError
 from tinyflow.ir import Fact, Graph, Node, Value, users
 from tinyflow.passes.infer import DTYPES, SHAPES
 from tinyflow.types import elements, is_static
 
-__all__ = ["SCHEDULE", "dependencies", "order", "size_bytes", "views"]
+__all__ = ["SCHEDULE", "after_writes", "dependencies", "order", "size_bytes", "views"]
 
 SCHEDULE: Fact[tuple[Node, ...]] = Fact("schedule")
 ALIGNMENT_BYTES = 64  # a cache line, and the widest vector register
@@ -180,11 +180,17 @@ def _order_uses(
             before[stores[following][1]].add(user)
 
 
+def after_writes(nodes: Iterable[Node], before: Mapping[Node, set[Node]]) -> set[Node]:
+    """Writes and what must run after one; ``nodes`` in an order in which they can run."""
+    found: set[Node] = set()
+    for node in nodes:
+        if node.op.mutates or not found.isdisjoint(before[node]):
+            found.add(node)
+    return found
+
+
 def _failing_first(graph: Graph, before: dict[Node, set[Node]]) -> None:
-    tainted: set[Node] = set()
-    for node in graph.nodes:
-        if node.op.mutates or any(need in tainted for need in before[node]):
-            tainted.add(node)
+    tainted = after_writes(graph.nodes, before)
     failing = {node for node in graph.nodes if node.op.can_fail and node not in tainted}
     for node in graph.nodes:
         if node.op.mutates:

@@ -15,7 +15,7 @@ from tinyflow import ops
 from tinyflow.ir import Graph, Node, Value, rewrite, topological_order
 from tinyflow.passes.infer import DTYPES, SHAPES, add_types, carry_types
 from tinyflow.passes.memory import Interval, lifetimes
-from tinyflow.passes.order import SCHEDULE
+from tinyflow.passes.order import SCHEDULE, after_writes, dependencies
 from tinyflow.passes.storage import STORAGE
 from tinyflow.types import is_static
 
@@ -111,6 +111,7 @@ class _Mirror:
         self.homes = graph.fact(STORAGE)
         schedule = graph.fact(SCHEDULE)
         self.place = {node: at for at, node in enumerate(schedule)}
+        self.after_writes = after_writes(schedule, dependencies(graph))
         self.clones: dict[Value, Value] = {}
 
     def mirrored(self) -> Graph:
@@ -121,8 +122,11 @@ class _Mirror:
         return add_types(graph, cloned.fact(SHAPES), cloned.fact(DTYPES))
 
     def _read_clones(self, node: Node, inputs: tuple[Value, ...]) -> Sequence[Value] | None:
-        """Rule: a reader after the turn gets clones of what is dropped, or a view of that."""
-        if self._is_early(node):
+        """Rule: a reader after the turn gets clones of what is dropped, or a view of that.
+
+        Not if it follows a write: the clones may need what the variable held before.
+        """
+        if self._is_early(node) or node in self.after_writes:
             return None
         after = self._not_before(node, inputs)
         pairs = zip(node.inputs, inputs)
