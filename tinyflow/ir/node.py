@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from operator import is_
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -91,7 +92,7 @@ class Value:
 
 
 def _same_versions(a: tuple[Value, ...], b: tuple[Value, ...]) -> bool:
-    return all(x.version == y.version for x, y in zip(a, b))
+    return all(map(is_, a, b)) or all(x.version == y.version for x, y in zip(a, b))
 
 
 # The line of the user that a rewrite stands in for: what it makes belongs there.

@@ -13,7 +13,7 @@ from graphlib import CycleError
 from tinyflow import ops
 from tinyflow.ir import Graph, Node, Value, rewrite, users
 from tinyflow.ops.fused import group_body
-from tinyflow.ops.sweep import MOVES, Group
+from tinyflow.ops.sweep import MOVES, Group, computes
 from tinyflow.passes.grow import grow_groups
 from tinyflow.passes.infer import DTYPES, SHAPES, carry_types
 
@@ -27,6 +27,8 @@ def fuse(graph: Graph) -> Graph:
     scheduling, so no path leaves a group and comes back: the result has no cycle. Linear in edges.
     A graph that cannot run in any order stays as it is, for ``order`` to say why.
     """
+    if not any(map(computes, graph.nodes)):
+        return graph
     graph = forward_assigned(graph)
     try:
         return _with_fused_nodes(graph, grow_groups(graph))

@@ -71,6 +71,8 @@ class _Growth:
 
     def _seed(self, node: Node) -> Group | None:
         """The group that starts with ``node``, None if no kernel can; a mask goes with its use."""
+        if not computes(node):
+            return None
         dtype = self.dtypes[node.outputs[0]]
         if dtype is DType.bool:
             made = [self.dtypes[v] for reader in self._readers(node) for v in reader.outputs]

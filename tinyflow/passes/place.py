@@ -58,6 +58,8 @@ def devices(graph: Graph, default: Device) -> dict[Node, Device]:
     else to what reads it, before a write or after.
     """
     found = {node: node.device for node in graph.nodes if node.device is not None}
+    if not found:
+        return dict.fromkeys(graph.nodes, default)
     readers: dict[Node, list[Node]] = {}
     for node in graph.nodes:
         for value in () if node.op is ops.copy_to else node.inputs:
