@@ -23,7 +23,8 @@ import torch
 from tinyflow import ops
 from tinyflow.backends.fused import Structure, fused_kernel, structure
 from tinyflow.backends.table import Array, Run
-from tinyflow.backends.torch_ import TORCH, TorchTable, made_on
+from tinyflow.backends.torch_ import TORCH, made_on
+from tinyflow.backends.torch_table import TorchTable
 from tinyflow.codegen.expression import Unsupported
 from tinyflow.codegen.scalar import nest
 from tinyflow.codegen.space import iteration_space

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -17,74 +16,12 @@ from tinyflow import ops
 from tinyflow.backends import numpy_array, numpy_conv
 from tinyflow.backends.fused import fused_kernel
 from tinyflow.backends.numpy_kernel import Axes, direct, plain
-from tinyflow.backends.table import Array, Kernel, KernelTable, wrong_label
+from tinyflow.backends.numpy_table import NumpyTable
+from tinyflow.backends.table import Array, Kernel, wrong_label
 from tinyflow.ops.rules import normal_axes
-from tinyflow.types import DType, as_dtype
+from tinyflow.types import DType
 
 __all__ = ["NUMPY", "draw_normal", "draw_truncated_normal", "draw_uniform"]
-
-
-class _NumpyTable(KernelTable):
-    """Arrays are numpy arrays; see KernelTable."""
-
-    def empty(
-        self, shape: tuple[int, ...], dtype: DType, strides: tuple[int, ...] | None = None
-    ) -> Array:
-        return np.empty(shape, dtype.numpy)
-
-    def arena(self, size_bytes: int) -> Array:
-        block = np.empty(size_bytes + 64, np.uint8)
-        return block[-block.ctypes.data % 64 :]
-
-    def place(
-        self,
-        arena: Array,
-        offset_bytes: int,
-        shape: tuple[int, ...],
-        dtype: DType,
-        strides: tuple[int, ...] | None = None,
-    ) -> Array:
-        end_bytes = offset_bytes + math.prod(shape) * dtype.itemsize
-        return arena[offset_bytes:end_bytes].view(dtype.numpy).reshape(shape)
-
-    def from_numpy(self, array: Array, dtype: DType) -> Array:
-        return np.array(array, dtype.numpy)
-
-    def from_feed(self, array: Array) -> Array:
-        return array
-
-    def to_numpy(self, array: Array) -> Array:
-        return np.array(array)
-
-    def host_view(self, array: Array) -> Array | None:
-        return array
-
-    def dtype_of(self, array: Array) -> DType:
-        return as_dtype(array.dtype)
-
-    def shares_storage(self, a: Array, b: Array) -> bool:
-        return np.may_share_memory(a, b)
-
-    def address(self, array: Array, strides: tuple[int, ...] | None = None) -> int | None:
-        return int(array.ctypes.data) if array.flags.carray else None
-
-    def laid_out(self, array: Array, strides: tuple[int, ...] | None) -> Array:
-        return np.ascontiguousarray(array)
-
-    def address_source(self, name: str) -> str:
-        return f"{name}.ctypes.data"
-
-    def transpose(self, array: Array) -> Array:
-        return array.T
-
-    def transpose_source(self, name: str) -> str:
-        return f"{name}.T"
-
-    def copy_source(self, target: str, source: str) -> str:
-        return f"copyto({target}, {source})"
-
-    def inference(self) -> AbstractContextManager[Any]:
-        return np.errstate(all="ignore")
 
 
 # --- elementwise -------------------------------------------------------------------------------
@@ -352,7 +289,7 @@ def _assign(variable: Array, value: Array) -> Array:
     return np.array(value, None if variable is None else np.asarray(variable).dtype)
 
 
-NUMPY = _NumpyTable(
+NUMPY = NumpyTable(
     "numpy",
     {
         ops.assign: plain(_assign),

@@ -18,7 +18,8 @@ import torch
 from tinyflow import ops
 from tinyflow.backends.native import NativeKernel, product_kernel
 from tinyflow.backends.table import Array, Native, Shapes
-from tinyflow.backends.torch_ import TORCH, TorchTable
+from tinyflow.backends.torch_ import TORCH
+from tinyflow.backends.torch_table import TorchTable
 from tinyflow.codegen.product import Product
 from tinyflow.ir import Op
 from tinyflow.types import DType, is_static

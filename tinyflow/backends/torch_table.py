@@ -1,0 +1,111 @@
+"""Arrays of torch: how they are made, placed, read and named in emitted code. Layer: backends."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import Any
+
+import numpy as np
+import torch
+
+from tinyflow.backends.memory import keep_freed_memory
+from tinyflow.backends.table import Array, Kernel, KernelTable
+from tinyflow.backends.torch_kernel import DTYPES
+from tinyflow.errors import DTypeError
+from tinyflow.ir import Op
+from tinyflow.types import DType, as_dtype
+
+__all__ = ["CPU", "TorchTable"]
+
+CPU = torch.device("cpu")
+
+
+class TorchTable(KernelTable):
+    """Arrays are tensors of one device, the CPU unless told; see KernelTable."""
+
+    def __init__(
+        self,
+        name: str,
+        kernels: Mapping[Op, Kernel],
+        namespace: Mapping[str, object],
+        device: torch.device = CPU,
+    ) -> None:
+        super().__init__(name, kernels, namespace)
+        self.device = device
+
+    def open(self) -> None:
+        keep_freed_memory()
+
+    def empty(
+        self, shape: tuple[int, ...], dtype: DType, strides: tuple[int, ...] | None = None
+    ) -> Array:
+        if strides is None:
+            return torch.empty(shape, dtype=DTYPES[dtype], device=self.device)
+        return torch.empty_strided(shape, strides, dtype=DTYPES[dtype], device=self.device)
+
+    def arena(self, size_bytes: int) -> Array:
+        block = torch.empty(size_bytes + 64, dtype=torch.uint8, device=self.device)
+        return block[-block.data_ptr() % 64 :]
+
+    def place(
+        self,
+        arena: Array,
+        offset_bytes: int,
+        shape: tuple[int, ...],
+        dtype: DType,
+        strides: tuple[int, ...] | None = None,
+    ) -> Array:
+        end_bytes = offset_bytes + math.prod(shape) * dtype.itemsize
+        flat = arena[offset_bytes:end_bytes].view(DTYPES[dtype])
+        return flat.view(shape) if strides is None else flat.as_strided(shape, strides)
+
+    def from_numpy(self, array: Array, dtype: DType) -> Array:
+        return torch.from_numpy(np.array(array)).to(self.device, DTYPES[dtype])
+
+    def from_feed(self, array: Array) -> Array:
+        if array.flags.carray:
+            return torch.from_numpy(array)
+        return torch.from_numpy(array.copy())  # torch takes no read-only and no reversed arrays
+
+    def to_numpy(self, array: Array) -> Array:
+        if array.dtype is torch.bfloat16:
+            raise DTypeError("numpy has no bfloat16", fix="Cast to float32 before fetching.")
+        return array.numpy().copy()
+
+    def host_view(self, array: Array) -> Array | None:
+        return None if array.dtype is torch.bfloat16 else array.numpy()
+
+    def dtype_of(self, array: Array) -> DType:
+        return as_dtype(str(array.dtype).removeprefix("torch."))
+
+    def shares_storage(self, a: Array, b: Array) -> bool:
+        return bool(a.untyped_storage().data_ptr() == b.untyped_storage().data_ptr())
+
+    def address(self, array: Array, strides: tuple[int, ...] | None = None) -> int | None:
+        fits = array.is_contiguous() if strides is None else array.stride() == strides
+        return int(array.data_ptr()) if fits else None
+
+    def laid_out(self, array: Array, strides: tuple[int, ...] | None) -> Array:
+        if strides is None:
+            return array.contiguous()
+        if array.stride() == strides:
+            return array
+        return array.new_empty_strided(array.shape, strides).copy_(array)
+
+    def address_source(self, name: str) -> str:
+        return f"{name}.data_ptr()"
+
+    def transpose(self, array: Array) -> Array:
+        return array.t()
+
+    def transpose_source(self, name: str) -> str:
+        return f"{name}.t()"
+
+    def copy_source(self, target: str, source: str) -> str:
+        return f"{target}.copy_({source})"
+
+    def inference(self) -> AbstractContextManager[Any]:
+        context: AbstractContextManager[Any] = torch._C._InferenceMode(True)
+        return context  # what torch.inference_mode() enters, without two Python frames on the way
