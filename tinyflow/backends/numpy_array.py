@@ -10,8 +10,7 @@ import numpy as np
 
 from tinyflow import ops
 from tinyflow.backends.numpy_kernel import direct, plain
-from tinyflow.backends.table import Array, Kernel, wrong_id
-from tinyflow.ir import Op
+from tinyflow.backends.table import Array, Kernels, wrong_id
 from tinyflow.ops.rules import picked
 
 __all__ = ["KERNELS"]
@@ -170,7 +169,7 @@ def _gelu_grad(dy: Array, x: Array) -> Array:
     return _like(x, dy * (below + x * np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)))
 
 
-KERNELS: Mapping[Op, Kernel] = {
+KERNELS: Kernels = {
     ops.less: direct(np.less),
     ops.less_equal: direct(np.less_equal),
     ops.greater_equal: direct(np.greater_equal),

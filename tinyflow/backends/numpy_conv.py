@@ -15,8 +15,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from tinyflow import ops
 from tinyflow.backends.numpy_kernel import plain
-from tinyflow.backends.table import Array, Kernel
-from tinyflow.ir import Op
+from tinyflow.backends.table import Array, Kernels
 from tinyflow.ops.window import reach, resolve_padding
 
 __all__ = ["KERNELS"]
@@ -209,7 +208,7 @@ def _crop(x: Array, dim: int, pad: int) -> Array:
     return x[tuple(kept)].copy()
 
 
-KERNELS: Mapping[Op, Kernel] = {
+KERNELS: Kernels = {
     ops.conv2d: plain(_conv2d),
     ops.conv2d_input_grad: plain(_input_grad),
     ops.conv2d_weight_grad: plain(_weight_grad),

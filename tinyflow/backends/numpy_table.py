@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyflow.backends.table import Array, KernelTable
+from tinyflow.backends.table import Array, KernelTable, Sizes, Strides
 from tinyflow.types import DType, as_dtype
 
 __all__ = ["NumpyTable"]
@@ -17,9 +17,7 @@ __all__ = ["NumpyTable"]
 class NumpyTable(KernelTable):
     """Arrays are numpy arrays; see KernelTable."""
 
-    def empty(
-        self, shape: tuple[int, ...], dtype: DType, strides: tuple[int, ...] | None = None
-    ) -> Array:
+    def empty(self, shape: Sizes, dtype: DType, strides: Strides = None) -> Array:
         return np.empty(shape, dtype.numpy)
 
     def arena(self, size_bytes: int) -> Array:
@@ -27,12 +25,7 @@ class NumpyTable(KernelTable):
         return block[-block.ctypes.data % 64 :]
 
     def place(
-        self,
-        arena: Array,
-        offset_bytes: int,
-        shape: tuple[int, ...],
-        dtype: DType,
-        strides: tuple[int, ...] | None = None,
+        self, arena: Array, offset_bytes: int, shape: Sizes, dtype: DType, strides: Strides = None
     ) -> Array:
         end_bytes = offset_bytes + math.prod(shape) * dtype.itemsize
         return arena[offset_bytes:end_bytes].view(dtype.numpy).reshape(shape)
@@ -55,10 +48,10 @@ class NumpyTable(KernelTable):
     def shares_storage(self, a: Array, b: Array) -> bool:
         return np.may_share_memory(a, b)
 
-    def address(self, array: Array, strides: tuple[int, ...] | None = None) -> int | None:
+    def address(self, array: Array, strides: Strides = None) -> int | None:
         return int(array.ctypes.data) if array.flags.carray else None
 
-    def laid_out(self, array: Array, strides: tuple[int, ...] | None) -> Array:
+    def laid_out(self, array: Array, strides: Strides) -> Array:
         return np.ascontiguousarray(array)
 
     def address_source(self, name: str) -> str:

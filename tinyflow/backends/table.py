@@ -18,12 +18,16 @@ from tinyflow.ir import Op
 from tinyflow.program import Program
 from tinyflow.types import DType
 
-__all__ = ["WITHOUT_KERNEL", "Array", "Kernel", "KernelTable", "Template"]
-__all__ += ["wrong_id", "wrong_label"]
+__all__ = [
+    "WITHOUT_KERNEL", "Array", "Kernel", "KernelTable", "Kernels", "Namespace", "Sizes", "Strides",
+    "Template", "wrong_id", "wrong_label",
+]  # fmt: skip
 
 Array = Any  # an array of the backend: numpy.ndarray or torch.Tensor
 Run = Callable[..., list[Any]]  # an emitted function
-Shapes = Sequence[tuple[int, ...]]
+Sizes = tuple[int, ...]  # a shape without unknowns
+Strides = Sizes | None  # in elements; None: row-major
+Shapes = Sequence[Sizes]
 Template = Callable[[Mapping[str, Any], Shapes], str | None]
 Native = Callable[[Mapping[str, Any], Shapes, Sequence[DType]], NativeKernel | None]
 
@@ -59,15 +63,17 @@ class Kernel:
     native: Native | None = None
 
 
+Kernels = Mapping[Op, Kernel]
+Namespace = Mapping[str, object]  # what templates name
+
+
 class KernelTable(Mapping[Op, Kernel]):
     """Kernels by op, and how arrays of this backend are made and read.
 
     ``namespace`` holds the functions that templates and ``*_source`` expressions name.
     """
 
-    def __init__(
-        self, name: str, kernels: Mapping[Op, Kernel], namespace: Mapping[str, object]
-    ) -> None:
+    def __init__(self, name: str, kernels: Kernels, namespace: Namespace) -> None:
         self.name, self.namespace = name, dict(namespace)
         self._rows: MutableMapping[Op, Kernel] = dict(kernels)
 
@@ -111,9 +117,7 @@ class KernelTable(Mapping[Op, Kernel]):
         return perf_counter_ns()
 
     @abstractmethod
-    def empty(
-        self, shape: tuple[int, ...], dtype: DType, strides: tuple[int, ...] | None = None
-    ) -> Array:
+    def empty(self, shape: Sizes, dtype: DType, strides: Strides = None) -> Array:
         """A new array with arbitrary contents; ``strides`` in elements, None: row-major."""
 
     @abstractmethod
@@ -122,12 +126,7 @@ class KernelTable(Mapping[Op, Kernel]):
 
     @abstractmethod
     def place(
-        self,
-        arena: Array,
-        offset_bytes: int,
-        shape: tuple[int, ...],
-        dtype: DType,
-        strides: tuple[int, ...] | None = None,
+        self, arena: Array, offset_bytes: int, shape: Sizes, dtype: DType, strides: Strides = None
     ) -> Array:
         """The array that lies in the arena from this offset on; ``strides`` as for ``empty``."""
 
@@ -156,11 +155,11 @@ class KernelTable(Mapping[Op, Kernel]):
         """True if writing one array may change the other."""
 
     @abstractmethod
-    def address(self, array: Array, strides: tuple[int, ...] | None = None) -> int | None:
+    def address(self, array: Array, strides: Strides = None) -> int | None:
         """Where the first element lies, for machine code; None if it has other strides."""
 
     @abstractmethod
-    def laid_out(self, array: Array, strides: tuple[int, ...] | None) -> Array:
+    def laid_out(self, array: Array, strides: Strides) -> Array:
         """The array if it has these strides (None: row-major), else a copy that has."""
 
     @abstractmethod

@@ -6,16 +6,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from tinyflow import ops
-from tinyflow.backends.table import Kernel, wrong_id
-from tinyflow.backends.torch_kernel import Attrs, Out, Shapes, aten, function, into, kernel
-from tinyflow.ir import Op
+from tinyflow.backends.table import Kernels, Namespace, wrong_id
+from tinyflow.backends.torch_kernel import Attrs, Out, Shapes, aten, function, into, kernel, named
 from tinyflow.ops.rules import picked
 
 __all__ = ["KERNELS", "NAMESPACE"]
@@ -274,7 +273,7 @@ def _gelu_grad(dy: Tensor, x: Tensor, out: Out = None) -> Tensor:
     return out
 
 
-KERNELS: Mapping[Op, Kernel] = {
+KERNELS: Kernels = {
     ops.less: function("lt", 2),
     ops.less_equal: function("le", 2),
     ops.greater_equal: function("ge", 2),
@@ -306,14 +305,8 @@ KERNELS: Mapping[Op, Kernel] = {
     ops.gelu_grad: kernel(_gelu_grad, "gelu_backward({0}, {1}, grad_input={out})"),
 }
 
-NAMESPACE: Mapping[str, object] = {
-    **{
-        name: getattr(torch, name)
-        for name in (
-            *("lt", "le", "ge", "ne", "maximum", "minimum", "abs", "erf", "rsqrt"),
-            *("cat", "cumsum", "bmm", "native_layer_norm"),
-        )
-    },
+NAMESPACE: Namespace = {
+    **named("lt le ge ne maximum minimum abs erf rsqrt cat cumsum bmm native_layer_norm"),
     "choose": _where,
     "gather": _gather,
     "batch_matmul": _batch_matmul,

@@ -8,16 +8,15 @@ Convolutions and batch normalisation allocate their results; pools write into ``
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from tinyflow import ops
-from tinyflow.backends.table import Kernel, Template
+from tinyflow.backends.table import Kernel, Kernels, Namespace, Template
 from tinyflow.backends.torch_kernel import Attrs, Out, Shapes, aten, into, kernel
-from tinyflow.ir import Op
 from tinyflow.ops.window import reach, resolve_padding
 
 __all__ = ["KERNELS", "NAMESPACE"]
@@ -295,7 +294,7 @@ def _own(compute: Callable[..., Any], template: Template | str | None) -> Kernel
     return kernel(compute, template, writes_out=False)
 
 
-KERNELS: Mapping[Op, Kernel] = {
+KERNELS: Kernels = {
     ops.conv2d: _own(_conv2d, _conv_template),
     ops.conv2d_input_grad: _own(_input_grad, _input_grad_template),
     ops.conv2d_weight_grad: _own(_weight_grad, _weight_grad_template),
@@ -324,7 +323,7 @@ KERNELS: Mapping[Op, Kernel] = {
     ops.flatten_layer: _own(_flatten, _flatten_template),
 }
 
-NAMESPACE: Mapping[str, object] = {
+NAMESPACE: Namespace = {
     "convolution": torch.convolution,
     "conv_backward": _conv_backward,
     "max_pool": _max,

@@ -12,17 +12,9 @@ from tinyflow.backends.table import Kernel, Template
 from tinyflow.types import DType
 
 __all__ = [
-    "DTYPES",
-    "Attrs",
-    "Axes",
-    "Out",
-    "Shapes",
-    "aten",
-    "backward",
-    "function",
-    "into",
-    "kernel",
-]
+    "DTYPES", "Attrs", "Axes", "Out", "Shapes", "aten", "backward", "function", "into", "kernel",
+    "named",
+]  # fmt: skip
 
 Axes = tuple[int, ...] | None
 Out = Tensor | None
@@ -69,6 +61,11 @@ def function(name: str, arity: int) -> Kernel:
     """Kernel of ``torch.name(inputs, out=out)``."""
     places = ", ".join(f"{{{i}}}" for i in range(arity))
     return kernel(getattr(torch, name), f"{name}({places}, out={{out}})")
+
+
+def named(names: str) -> dict[str, object]:
+    """The functions of torch that templates of ``function`` name, separated by blanks."""
+    return {name: getattr(torch, name) for name in names.split()}
 
 
 def into(out: Out, result: Tensor) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -11,10 +10,9 @@ import numpy as np
 import torch
 
 from tinyflow.backends.memory import keep_freed_memory
-from tinyflow.backends.table import Array, Kernel, KernelTable
+from tinyflow.backends.table import Array, Kernels, KernelTable, Namespace, Sizes, Strides
 from tinyflow.backends.torch_kernel import DTYPES
 from tinyflow.errors import DTypeError
-from tinyflow.ir import Op
 from tinyflow.types import DType, as_dtype
 
 __all__ = ["CPU", "TorchTable"]
@@ -26,11 +24,7 @@ class TorchTable(KernelTable):
     """Arrays are tensors of one device, the CPU unless told; see KernelTable."""
 
     def __init__(
-        self,
-        name: str,
-        kernels: Mapping[Op, Kernel],
-        namespace: Mapping[str, object],
-        device: torch.device = CPU,
+        self, name: str, kernels: Kernels, namespace: Namespace, device: torch.device = CPU
     ) -> None:
         super().__init__(name, kernels, namespace)
         self.device = device
@@ -38,9 +32,7 @@ class TorchTable(KernelTable):
     def open(self) -> None:
         keep_freed_memory()
 
-    def empty(
-        self, shape: tuple[int, ...], dtype: DType, strides: tuple[int, ...] | None = None
-    ) -> Array:
+    def empty(self, shape: Sizes, dtype: DType, strides: Strides = None) -> Array:
         if strides is None:
             return torch.empty(shape, dtype=DTYPES[dtype], device=self.device)
         return torch.empty_strided(shape, strides, dtype=DTYPES[dtype], device=self.device)
@@ -50,12 +42,7 @@ class TorchTable(KernelTable):
         return block[-block.data_ptr() % 64 :]
 
     def place(
-        self,
-        arena: Array,
-        offset_bytes: int,
-        shape: tuple[int, ...],
-        dtype: DType,
-        strides: tuple[int, ...] | None = None,
+        self, arena: Array, offset_bytes: int, shape: Sizes, dtype: DType, strides: Strides = None
     ) -> Array:
         end_bytes = offset_bytes + math.prod(shape) * dtype.itemsize
         flat = arena[offset_bytes:end_bytes].view(DTYPES[dtype])
@@ -83,11 +70,11 @@ class TorchTable(KernelTable):
     def shares_storage(self, a: Array, b: Array) -> bool:
         return bool(a.untyped_storage().data_ptr() == b.untyped_storage().data_ptr())
 
-    def address(self, array: Array, strides: tuple[int, ...] | None = None) -> int | None:
+    def address(self, array: Array, strides: Strides = None) -> int | None:
         fits = array.is_contiguous() if strides is None else array.stride() == strides
         return int(array.data_ptr()) if fits else None
 
-    def laid_out(self, array: Array, strides: tuple[int, ...] | None) -> Array:
+    def laid_out(self, array: Array, strides: Strides) -> Array:
         if strides is None:
             return array.contiguous()
         if array.stride() == strides:
