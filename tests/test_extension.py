@@ -23,7 +23,7 @@ from tinyflow.frontend.tf.tensor import apply
 from tinyflow.ir import CONSTANT, Graph, Node, Op, Value, parse, rewrite, text
 from tinyflow.ir.op import Attribute
 from tinyflow.ops import OPS
-from tinyflow.passes import KNOWN_DTYPES, KNOWN_SHAPES, OPTIONS, STANDARD
+from tinyflow.passes import OPTIONS, STANDARD
 from tinyflow.passes.contract import Pass
 from tinyflow.types import Shape, unify_shape
 
@@ -89,10 +89,7 @@ def multiply_squares(graph: Graph) -> Graph:
     return rewrite(graph, rule)[0]
 
 
-# Leaves stay as they are, and so does what is known of them.
-SQUARES = Pass(
-    "multiply squares", multiply_squares, preserves=frozenset((KNOWN_SHAPES, KNOWN_DTYPES))
-)
+SQUARES = Pass("multiply squares", multiply_squares)
 MINE = STANDARD.insert(SQUARES, before="infer")
 
 # --- that it works --------------------------------------------------------------------------------

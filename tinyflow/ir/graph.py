@@ -17,9 +17,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fact(Generic[T]):
-    """Typed key of a pass result, for example ``SHAPES: Fact[Mapping[Value, Shape]]``."""
+    """Typed key of a pass result, for example ``SHAPES: Fact[Mapping[Value, Shape]]``.
+
+    ``lasts``: it is about leaves, which passes keep, so it stays true whatever a pass changes.
+    """
 
     name: str
+    lasts: bool = False
 
     def __repr__(self) -> str:
         return f"<fact {self.name}>"
@@ -50,11 +54,9 @@ class Graph:
             return self.facts[key]  # type: ignore[no-any-return]
         except KeyError:
             known = ", ".join(f.name for f in self.facts) or "none"
-            raise GraphError(
-                f"the graph has no fact '{key.name}'",
-                got=f"facts: {known}",
-                fix="Run the pass that provides it first.",
-            ) from None
+            what = f"the graph has no fact '{key.name}'"
+            fix = "Run the pass that provides it first."
+            raise GraphError(what, got=f"facts: {known}", fix=fix) from None
 
     def with_fact(self, key: Fact[T], value: T) -> Graph:
         """The same nodes with one more fact. Cheap: the order is not computed again."""

@@ -50,11 +50,8 @@ class Attribute:
         try:
             return _NORMALISE[self.kind](value)
         except (TypeError, ValueError, OverflowError, TinyflowError):
-            raise GraphError(
-                "wrong attribute value",
-                got=repr(value)[:80],
-                expected=f"a value of kind {self.kind}",
-            ) from None
+            got, expected = repr(value)[:80], f"a value of kind {self.kind}"
+            raise GraphError("wrong attribute value", got=got, expected=expected) from None
 
 
 def _exact(kind: type) -> Callable[[object], object]:
@@ -252,10 +249,7 @@ def as_value(operand: Operand) -> Value:
     elif isinstance(operand, np.ndarray | np.generic):
         attrs = {"value": operand, "dtype": as_dtype(operand.dtype)}
     else:
-        raise GraphError(
-            "not something an op can take as an input",
-            node=user_line(),
-            got=type(operand).__name__,
-            expected="a value of the graph, a number or a numpy array",
-        )
+        what, got = "not something an op can take as an input", type(operand).__name__
+        expected = "a value of the graph, a number or a numpy array"
+        raise GraphError(what, node=user_line(), got=got, expected=expected)
     return Value(CONSTANT.node((), attrs))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
-from types import MappingProxyType
 from typing import Any
 
 from tinyflow.errors import GraphError
@@ -12,12 +11,10 @@ from tinyflow.ir.node import Node, Value
 
 __all__ = ["verify"]
 
-NO_FACTS: Mapping[Fact[Any], object] = MappingProxyType({})
+Facts = Mapping[Fact[Any], object]
 
 
-def verify(
-    graph: Graph, checked: Container[Node] = (), known: Mapping[Fact[Any], object] = NO_FACTS
-) -> None:
+def verify(graph: Graph, checked: Container[Node] = (), known: Facts | None = None) -> None:
     """Raise GraphError naming the node if ``graph`` is not well formed.
 
     Arity and attributes fit each op; every value names an existing output; a variable name stands
@@ -33,7 +30,7 @@ def verify(
             _verify_node(node)
     for value in graph.outputs:
         _verify_value(value, value.node)
-    _verify_facts(graph, known)
+    _verify_facts(graph, known or {})
 
 
 def _verify_node(node: Node) -> None:
@@ -65,15 +62,12 @@ def _unique(names: dict[str, Node], node: Node) -> None:
     if not node.name:
         raise GraphError("a variable needs a name", node=node)
     if names.setdefault(node.name, node) is not node:
-        raise GraphError(
-            "two variables share one name",
-            node=node,
-            expected="one node per variable name",
-            fix="A pass must keep leaves as they are; a program must choose another name.",
-        )
+        what, expected = "two variables share one name", "one node per variable name"
+        fix = "A pass must keep leaves as they are; a program must choose another name."
+        raise GraphError(what, node=node, expected=expected, fix=fix)
 
 
-def _verify_facts(graph: Graph, known: Mapping[Fact[Any], object]) -> None:
+def _verify_facts(graph: Graph, known: Facts) -> None:
     nodes = set(graph.nodes)
     for fact, content in graph.facts.items():
         if not isinstance(content, dict) or known.get(fact) is content:

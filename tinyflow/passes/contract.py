@@ -9,22 +9,23 @@ from typing import Any
 from tinyflow.errors import GraphError, PassError
 from tinyflow.ir import Fact, Graph, Node, Value, text, verify
 
-__all__ = ["Pass", "Pipeline", "Step"]
+__all__ = ["Facts", "Pass", "Pipeline", "Step"]
+
+Facts = Set[Fact[Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Pass:
     """A named function ``Graph -> Graph`` with its contract.
 
-    ``requires``: facts that it reads. ``provides``: facts that it sets. ``preserves``: facts that
-    stay true although it changed nodes; a graph whose nodes are unchanged keeps all its facts.
+    ``requires``: facts that it reads. ``provides``: facts that it sets. Others are dropped if it
+    changed nodes, but for those that last.
     """
 
     name: str
     run: Callable[[Graph], Graph]
-    requires: frozenset[Fact[Any]] = frozenset()
-    provides: frozenset[Fact[Any]] = frozenset()
-    preserves: frozenset[Fact[Any]] = frozenset()
+    requires: Facts = frozenset()
+    provides: Facts = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +73,8 @@ class Pipeline:
     def _with_facts(self, stage: Pass, graph: Graph, checked: set[Node]) -> Graph:
         for fact in sorted(stage.requires - graph.facts.keys(), key=lambda f: f.name):
             if fact not in self._providers:
-                raise PassError(
-                    f"pass '{stage.name}' needs the fact '{fact.name}'",
-                    expected="a pass before it that provides the fact",
-                )
+                what = f"pass '{stage.name}' needs the fact '{fact.name}'"
+                raise PassError(what, expected="a pass before it that provides the fact")
             if fact not in graph.facts:  # the same provider may have set several
                 graph = _apply(self._providers[fact], graph, checked)
         return graph
@@ -110,18 +109,13 @@ def _apply(stage: Pass, graph: Graph, checked: set[Node]) -> Graph:
     """Run one pass and hold it to its contract."""
     result = stage.run(graph)
     if not isinstance(result, Graph):
-        raise PassError(
-            f"pass '{stage.name}' returned no graph",
-            got=type(result).__name__,
-            expected="a Graph",
-            fix="Return a new graph; graphs are never changed in place.",
-        )
-    if len(result.outputs) != len(graph.outputs):
-        raise PassError(
-            f"pass '{stage.name}' changed the number of outputs",
-            got=len(result.outputs),
-            expected=len(graph.outputs),
-        )
+        what, got = f"pass '{stage.name}' returned no graph", type(result).__name__
+        fix = "Return a new graph; graphs are never changed in place."
+        raise PassError(what, got=got, expected="a Graph", fix=fix)
+    have, want = len(result.outputs), len(graph.outputs)
+    if have != want:
+        what = f"pass '{stage.name}' changed the number of outputs"
+        raise PassError(what, got=have, expected=want)
     result = _keep_facts(stage, graph, result)
     known = graph.facts if result.nodes == graph.nodes else {}
     _verify(f"pass '{stage.name}'", result, checked, known)
@@ -134,10 +128,9 @@ def _keep_facts(stage: Pass, before: Graph, after: Graph) -> Graph:
         raise PassError(f"pass '{stage.name}' did not provide '{missing[0]}' as it promised")
     if after.nodes == before.nodes:  # tuples of identical nodes: facts stay true
         return after.with_facts({**before.facts, **after.facts})
-    kept = stage.preserves | stage.provides
     nodes = set(after.nodes)
-    old = {fact: _about(nodes, v) for fact, v in before.facts.items() if fact in stage.preserves}
-    new = {fact: v for fact, v in after.facts.items() if fact in kept}
+    old = {fact: _about(nodes, v) for fact, v in before.facts.items() if fact.lasts}
+    new = {f: v for f, v in after.facts.items() if f.lasts or f in stage.provides}
     return after.with_facts({**old, **new})
 
 

@@ -11,7 +11,7 @@ from tinyflow.ir import Fact, Graph, Node, Value, users
 from tinyflow.types import DType, Shape, default_dtype, unify_shape
 
 __all__ = [
-    "DTYPES", "KNOWN_DTYPES", "KNOWN_SHAPES", "SHAPES", "add_types", "carry_types", "describe",
+    "DTYPES", "KNOWN_DTYPES", "KNOWN_SHAPES", "SHAPES", "carry_types", "describe",
     "infer", "remember_types",
 ]  # fmt: skip
 
@@ -20,8 +20,8 @@ Rule = Callable[[Mapping[str, Any], Sequence[T], Sequence[T]], tuple[Sequence[T]
 
 SHAPES: Fact[Mapping[Value, Shape]] = Fact("shapes")
 DTYPES: Fact[Mapping[Value, DType | None]] = Fact("dtypes")
-KNOWN_SHAPES: Fact[Mapping[Value, Shape]] = Fact("known shapes")  # of feeds and variables
-KNOWN_DTYPES: Fact[Mapping[Value, DType | None]] = Fact("known dtypes")
+KNOWN_SHAPES: Fact[Mapping[Value, Shape]] = Fact("known shapes", lasts=True)  # of leaves
+KNOWN_DTYPES: Fact[Mapping[Value, DType | None]] = Fact("known dtypes", lasts=True)
 
 
 def infer(graph: Graph) -> Graph:
@@ -106,24 +106,20 @@ def _check_constants(graph: Graph, dtypes: Mapping[Value, DType | None]) -> None
             continue
         dtype, number = dtypes[node.outputs[0]], node.attrs["value"].item()
         if dtype and not dtype.is_floating and int(number) != number:
-            raise DTypeError(
-                "the number does not fit the dtype it meets",
-                node=node,
-                got=number,
-                expected=dtype,
-                fix="Cast the other operand with tf.cast(x, tf.float32).",
-            )
+            what = "the number does not fit the dtype it meets"
+            fix = "Cast the other operand with tf.cast(x, tf.float32)."
+            raise DTypeError(what, node=node, got=number, expected=dtype, fix=fix)
 
 
-def carry_types(old: Graph, new: Graph, moved: Mapping[Value, Value]) -> Graph:
+def carry_types(old: Graph, new: Graph, *moved: Mapping[Value, Value]) -> Graph:
     """Give a rewritten graph the types of the old one: for rewrites that keep each value's type.
 
-    ``moved`` maps old to new values, as :func:`tinyflow.ir.rewrite` returns it.
+    Each of ``moved`` maps old to new values, as the map that :func:`tinyflow.ir.rewrite` returns.
     """
     present, old_shapes, old_dtypes = set(new.nodes), old.fact(SHAPES), old.fact(DTYPES)
     shapes: dict[Value, Shape] = {}
     dtypes: dict[Value, DType | None] = {}
-    for before, after in moved.items():
+    for before, after in (pair for part in moved for pair in part.items()):
         if after.node in present:
             shapes[after], dtypes[after] = old_shapes[before], old_dtypes[before]
     return new.with_fact(SHAPES, shapes).with_fact(DTYPES, dtypes)
@@ -132,18 +128,8 @@ def carry_types(old: Graph, new: Graph, moved: Mapping[Value, Value]) -> Graph:
 def remember_types(old: Graph, new: Graph, moved: Mapping[Value, Value]) -> Graph:
     """As :func:`carry_types`, for rewrites that make more values: ``infer`` starts from these."""
     carried = carry_types(old, new, moved)
-    return new.with_fact(KNOWN_SHAPES, carried.fact(SHAPES)).with_fact(
-        KNOWN_DTYPES, carried.fact(DTYPES)
-    )
-
-
-def add_types(
-    graph: Graph, shapes: Mapping[Value, Shape], dtypes: Mapping[Value, DType | None]
-) -> Graph:
-    """The graph with the types of more values; for rewrites that know what they made."""
-    known_shapes, known_dtypes = graph.fact(SHAPES), graph.fact(DTYPES)
-    graph = graph.with_fact(SHAPES, {**known_shapes, **shapes})
-    return graph.with_fact(DTYPES, {**known_dtypes, **dtypes})
+    shapes, dtypes = carried.fact(SHAPES), carried.fact(DTYPES)
+    return new.with_facts({KNOWN_SHAPES: shapes, KNOWN_DTYPES: dtypes})
 
 
 def describe(graph: Graph) -> Callable[[Value], str]:

@@ -274,8 +274,6 @@ def check_plan(plan: MemoryPlan) -> None:
         for (_, end, below), (start, _, above) in pairwise(live[max(at - 1, 0) : at + 2]):
             if start < end:
                 node, beside = (plan.intervals[i].values[0].node for i in (above, below))
-                raise PassError(
-                    "two live storages overlap in the memory plan",
-                    node=node,
-                    got=f"offset {start}; {beside.where()} ends at {end}",
-                )
+                what = "two live storages overlap in the memory plan"
+                got = f"offset {start}; {beside.where()} ends at {end}"
+                raise PassError(what, node=node, got=got)

@@ -205,8 +205,6 @@ def _stuck(graph: Graph, done: set[Node]) -> GraphError:
         for value in node.inputs
         if value.node.op.name == "variable"
     )
-    return GraphError(
-        f"reads variable '{variable.name}' as it was before a write, and needs that write",
-        node=reader,
-        fix=f"Keep the old value with tf.identity({variable.name}) before the assign.",
-    )
+    what = f"reads variable '{variable.name}' as it was before a write, and needs that write"
+    fix = f"Keep the old value with tf.identity({variable.name}) before the assign."
+    return GraphError(what, node=reader, fix=fix)

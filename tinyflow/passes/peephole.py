@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from tinyflow import ops
 from tinyflow.ir import Graph, Node, Value, rewrite, users
-from tinyflow.passes.infer import DTYPES, SHAPES, add_types, carry_types
+from tinyflow.passes.infer import DTYPES, SHAPES, carry_types, infer, remember_types
 
 __all__ = ["peephole"]
 
@@ -33,7 +33,6 @@ def _share_softmax(graph: Graph) -> Graph:
     shared = losses & {node.inputs[1] for node in graph.nodes if node.op is _SLOPE}
     if not shared:
         return graph
-    shapes, dtypes = graph.fact(SHAPES), graph.fact(DTYPES)
     made: dict[Value, Value] = {}
 
     def rule(node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...] | None:
@@ -46,12 +45,7 @@ def _share_softmax(graph: Graph) -> Graph:
         values = (*inputs[:position], made[logits], *inputs[position + 1 :])
         return (node.op(*values, name=node.name, normalised=True),)
 
-    changed, moved = rewrite(graph, rule)
-    return add_types(
-        carry_types(graph, changed, moved),
-        {log_p: shapes[logits] for logits, log_p in made.items()},
-        {log_p: dtypes[logits] for logits, log_p in made.items()},
-    )
+    return infer(remember_types(graph, *rewrite(graph, rule)))
 
 
 def _fold_updates(graph: Graph) -> Graph:

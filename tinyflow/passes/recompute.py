@@ -13,7 +13,7 @@ from itertools import accumulate
 
 from tinyflow import ops
 from tinyflow.ir import Graph, Node, Value, rewrite, topological_order
-from tinyflow.passes.infer import DTYPES, SHAPES, add_types, carry_types
+from tinyflow.passes.infer import SHAPES, carry_types
 from tinyflow.passes.memory import Interval, lifetimes
 from tinyflow.passes.order import SCHEDULE, after_writes, dependencies
 from tinyflow.passes.storage import STORAGE
@@ -117,9 +117,7 @@ class _Mirror:
     def mirrored(self) -> Graph:
         """The graph with clones; types are those of the originals."""
         graph, new = rewrite(self.graph, self._read_clones)
-        cloned = carry_types(self.graph, graph, self.clones)
-        graph = carry_types(self.graph, graph, new)
-        return add_types(graph, cloned.fact(SHAPES), cloned.fact(DTYPES))
+        return carry_types(self.graph, graph, new, self.clones)
 
     def _read_clones(self, node: Node, inputs: tuple[Value, ...]) -> Sequence[Value] | None:
         """Rule: a reader after the turn gets clones of what is dropped, or a view of that.

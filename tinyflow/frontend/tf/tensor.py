@@ -148,8 +148,7 @@ class Variable(Tensor):
         if drawn is None and first.node.op is CONSTANT:
             drawn = default_dtype(first.node.attrs["value"])  # of a Python number, as TensorFlow's
         chosen = as_dtype(dtype) if dtype else drawn or DType.float32
-        made = _new_variable(name or "variable", shape, chosen, trainable)
-        super().__init__(made)
+        super().__init__(_new_variable(name or "variable", shape, chosen, trainable))
         scope = current_scope()
         scope.initialisers.append(ops.assign(self._value, first))
         scope.wrote(self._value.node)
