@@ -198,13 +198,10 @@ def _failing_first(graph: Graph, before: dict[Node, set[Node]]) -> None:
 
 
 def _stuck(graph: Graph, done: set[Node]) -> GraphError:
-    reader, variable = next(
-        (node, value.node)
-        for node in graph.nodes
-        if node not in done and not node.op.mutates
-        for value in node.inputs
-        if value.node.op.name == "variable"
-    )
+    shown, waiting = views(graph), [node for node in graph.nodes if node not in done]
+    readers = sorted(waiting, key=lambda node: bool(node.op.mutates))  # those that only read first
+    seen = ((node, shown.get(value, value).node) for node in readers for value in node.inputs)
+    reader, variable = next(pair for pair in seen if pair[1].op.name == "variable")
     what = f"reads variable '{variable.name}' as it was before a write, and needs that write"
     fix = f"Keep the old value with tf.identity({variable.name}) before the assign."
     return GraphError(what, node=reader, fix=fix)
