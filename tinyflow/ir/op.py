@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -166,7 +166,8 @@ class Op:
             self.check_arity(len(inputs))
             checked = self.check_attrs(attrs)
         except GraphError as error:
-            raise error.at(Node(self, name=name, source=source)) from None
+            plain = replace(self, outputs=("y",))  # which needs no attributes to count them
+            raise error.at(Node(plain, name=name, source=source)) from None
         device = device or PLACED_ON.get()
         return Node(self, tuple(inputs), checked, name, tuple(after), device, source)
 
