@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import heapq
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from tinyflow.errors import GraphError
 from tinyflow.ir import Fact, Graph, Node, Value, users
@@ -180,17 +180,23 @@ def _order_uses(
             before[stores[following][1]].add(user)
 
 
-def after_writes(nodes: Iterable[Node], before: Mapping[Node, set[Node]]) -> set[Node]:
-    """Writes and what must run after one; ``nodes`` in an order in which they can run."""
-    found: set[Node] = set()
-    for node in nodes:
-        if node.op.mutates or not found.isdisjoint(before[node]):
-            found.add(node)
+def after_writes(before: Mapping[Node, set[Node]]) -> set[Node]:
+    """Writes and what must run after one."""
+    followers: dict[Node, list[Node]] = {}
+    for node, needs in before.items():
+        for need in needs:
+            followers.setdefault(need, []).append(node)
+    ahead = [node for node in before if node.op.mutates]
+    found = set(ahead)
+    while ahead:
+        woken = set(followers.get(ahead.pop(), ())) - found
+        found |= woken
+        ahead += woken
     return found
 
 
 def _failing_first(graph: Graph, before: dict[Node, set[Node]]) -> None:
-    tainted = after_writes(graph.nodes, before)
+    tainted = after_writes(before)
     failing = {node for node in graph.nodes if node.op.can_fail and node not in tainted}
     for node in graph.nodes:
         if node.op.mutates:

@@ -111,7 +111,7 @@ class _Mirror:
         self.homes = graph.fact(STORAGE)
         schedule = graph.fact(SCHEDULE)
         self.place = {node: at for at, node in enumerate(schedule)}
-        self.after_writes = after_writes(schedule, dependencies(graph))
+        self.after_writes = after_writes(dependencies(graph))
         self.clones: dict[Value, Value] = {}
 
     def mirrored(self) -> Graph:
