@@ -29,23 +29,27 @@ def peephole(graph: Graph) -> Graph:
 
 def _share_softmax(graph: Graph) -> Graph:
     """Normalise logits once where loss and gradient both would."""
-    losses = {node.inputs[0] for node in graph.nodes if node.op is _LOSS}
-    shared = losses & {node.inputs[1] for node in graph.nodes if node.op is _SLOPE}
+    losses = {_read(node.inputs[0]) for node in graph.nodes if node.op is _LOSS}
+    shared = losses & {_read(node.inputs[1]) for node in graph.nodes if node.op is _SLOPE}
     if not shared:
         return graph
-    made: dict[Value, Value] = {}
+    made: dict[tuple[Value, int], Value] = {}
 
     def rule(node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...] | None:
         position = {_LOSS: 0, _SLOPE: 1}.get(node.op)
-        if position is None or node.inputs[position] not in shared:
+        if position is None or (logits := _read(node.inputs[position])) not in shared:
             return None
-        logits = node.inputs[position]
         if logits not in made:
             made[logits] = ops.log_softmax(inputs[position], axis=1)
         values = (*inputs[:position], made[logits], *inputs[position + 1 :])
         return (node.op(*values, name=node.name, normalised=True),)
 
     return infer(remember_types(graph, *rewrite(graph, rule)))
+
+
+def _read(value: Value) -> tuple[Value, int]:
+    """A value and the version that is read: logits may be a variable, before and after a write."""
+    return value, value.version
 
 
 def _fold_updates(graph: Graph) -> Graph:
@@ -59,7 +63,8 @@ def _fold_updates(graph: Graph) -> Graph:
         if node.op not in (ops.sub, ops.add) or counts[node.inputs[1]] != 1:
             return None
         same = shapes[node.inputs[0]] == shapes[node.inputs[1]] is not None
-        if not same or dtypes[node.inputs[0]] is not dtypes[node.inputs[1]]:
+        first, second = (dtypes[value] for value in node.inputs)
+        if not same or first is not second or first is None or not first.is_floating:
             return None
         found = _scaled_product(node.inputs[1], inputs[1], counts)
         if found is None:
@@ -75,14 +80,18 @@ def _fold_updates(graph: Graph) -> Graph:
 def _scaled_product(
     old: Value, new: Value, counts: Mapping[Value, int]
 ) -> tuple[Node, float] | None:
-    """(matmul node on new inputs, k) if the value is k * matmul, or matmul alone."""
-    if old.node.op is ops.matmul:
+    """(matmul node on new inputs, k) if the value is k * matmul, or matmul alone.
+
+    None if one of them waits for other nodes.
+    """
+    if old.node.op is ops.matmul and not old.node.after:
         return new.node, 1.0
-    if old.node.op is not ops.mul:
+    if old.node.op is not ops.mul or old.node.after:
         return None
     for position in (0, 1):
         product, factor = old.node.inputs[position], old.node.inputs[1 - position]
         number = factor.node.op.name == "constant" and factor.node.attrs["value"].ndim == 0
-        if product.node.op is ops.matmul and counts[product] == 1 and number:
+        alone = product.node.op is ops.matmul and not product.node.after and counts[product] == 1
+        if alone and number:
             return new.node.inputs[position].node, float(factor.node.attrs["value"])
     return None
