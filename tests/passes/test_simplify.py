@@ -97,6 +97,25 @@ def test_a_transpose_moves_into_the_product() -> None:
     assert not graph.nodes[-1].attrs["transpose_a"]
 
 
+@pytest.mark.parametrize(
+    "around",
+    [
+        lambda wait: ops.neg(ops.neg(X, after=wait)),
+        lambda wait: ops.reshape(ops.reshape(X, shape=(12,), after=wait), shape=(4, 3)),
+        lambda wait: ops.matmul(X, ops.transpose(X, after=wait)),
+        lambda wait: ops.mul(X, ops.ones(shape=(4, 3), dtype="float32", after=wait)),
+        lambda wait: ops.exp(ops.zeros(shape=(), dtype="float32", after=wait)),
+        lambda wait: ops.reshape(
+            ops.reshape(ops.reshape(X, shape=(12,), after=wait), shape=(6, 2)), shape=(4, 3)
+        ),
+    ],
+)
+def test_what_waits_for_a_write_is_not_passed_over(around: object) -> None:
+    write = ops.assign(W, X).node
+    graph = simplify(typed(around([write])))  # type: ignore[operator]
+    assert "assign" in names(graph)
+
+
 def test_equal_subexpressions_run_once() -> None:
     graph = sweep(typed(ops.add(ops.exp(X), ops.exp(X)), ops.exp(X)), merge_equal())
     assert names(graph) == ["placeholder", "exp", "add"]

@@ -160,6 +160,21 @@ class TestVariables:
             sess.run(bump)
             np.testing.assert_array_equal(sess.run(b), before)
 
+    def test_what_shows_a_variable_is_fetched_as_it_was_before_a_later_write(
+        self, sess: tf.Session
+    ) -> None:
+        w = tf.Variable(tf.ones([2, 2]))
+        flat, same = tf.reshape(w, [4]), tf.cast(w, tf.float32)
+        x = tf.zeros([2, 2])
+        slope = tf.gradients(x + 1.0, [x], grad_ys=[w])[0]
+        twice = tf.assign(w, w + w)
+        late = [twice * 1.0, tf.negative(-tf.reshape(twice, [4])), tf.reshape(twice, [2, 2])]
+        last = tf.assign(w, twice * 3.0)
+        sess.run(w.initializer)
+        results = sess.run([flat * 1.0, tf.negative(-flat), same, slope, *late, last])
+        for result, number in zip(results, (1, 1, 1, 1, 2, 2, 2, 6)):
+            np.testing.assert_array_equal(result, np.full(result.shape, number, "float32"))
+
     def test_sessions_share_nothing(self) -> None:
         w = tf.Variable(ramp(3), name="w")
         bump = tf.assign_add(w, 1.0)

@@ -47,11 +47,17 @@ def _broadcast_like(site: Site) -> Value:
         axes = normal_axes(site.node.attrs["reduction_indices"], len(target))
         inserted = tuple(1 if axis in axes else n for axis, n in enumerate(target))
         value, shape = _reshaped(value, shape, inserted), inserted
-    return value if shape == target else ops.broadcast_to(value, shape=target)
+    return _same(value) if shape == target else ops.broadcast_to(value, shape=target)
 
 
 def _reshaped(value: Value, shape: Shape, target: Shape) -> Value:
-    return value if shape == target else ops.reshape(value, shape=target)
+    return _same(value) if shape == target else ops.reshape(value, shape=target)
+
+
+def _same(value: Value) -> Value:
+    """The value, or a copy if a write may change it before the result is read."""
+    copy: Value = ops.identity(value)
+    return copy if ops.shows_variable(value) else value
 
 
 def _reshape_like(site: Site) -> Value:
@@ -60,7 +66,7 @@ def _reshape_like(site: Site) -> Value:
 
 def _cast(site: Site) -> Value:
     have, want = site.dtype(0), site.dtype()
-    return site.inputs[0] if have is want else ops.cast(site.inputs[0], dtype=want)
+    return _same(site.inputs[0]) if have is want else ops.cast(site.inputs[0], dtype=want)
 
 
 def _fill(op: Op, site: Site) -> Value:
@@ -77,10 +83,7 @@ def _size(site: Site) -> Value:
 
 def _identity(site: Site) -> Value | None:
     """An identity of a variable keeps the old value across a write; every other one is idle."""
-    source = site.inputs[0].node
-    while source.op.aliases and source.inputs:
-        source = source.inputs[0].node
-    return None if source.op is ops.variable else site.inputs[0]
+    return None if ops.shows_variable(site.inputs[0]) else site.inputs[0]
 
 
 def _uniform_like(site: Site) -> Value:

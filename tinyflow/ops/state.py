@@ -20,6 +20,7 @@ __all__ = [
     "group",
     "identity",
     "placeholder",
+    "shows_variable",
     "stop_gradient",
     "variable",
     "with_gradient",
@@ -93,6 +94,14 @@ assign = Op(
     aliases=((0, 0),),
     doc="Write ``value`` into ``variable``; the output is the variable after the write.",
 )
+
+
+def shows_variable(value: Value) -> bool:
+    """True for a variable, a view of one, and what an assign returns: a write changes them."""
+    node = value.node
+    while node.op.aliases:
+        node = node.inputs[0].node
+    return node.op is variable
 
 
 def _group_shape(attrs: Attrs, ins: Sequence[Shape], outs: Sequence[Shape]) -> Any:

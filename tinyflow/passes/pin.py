@@ -19,10 +19,7 @@ def pin(graph: Graph) -> Graph:
 
 
 def _copied(value: Value) -> Value:
-    node = value.node
-    if not node.op.aliases:
+    if value.node.op is ops.variable or not ops.shows_variable(value):
         return value
-    while node.op.aliases:
-        node = node.inputs[0].node
     copy: Value = ops.identity(value)
-    return copy if node.op is ops.variable else value
+    return copy

@@ -59,7 +59,7 @@ def sweep(graph: Graph, *rules: Rule) -> Graph:
 def fold_constants(node: Node, kinds: Mapping[Value, Kind]) -> tuple[Value, ...] | None:
     """Compute an elementwise op on plain numbers now: ``1 - 0.9`` becomes a constant."""
     fill = _FILLS.get(node.op)
-    if node.after or (fill is None and not node.op.expr):
+    if node.after or _waits(node) or (fill is None and not node.op.expr):
         return None
     dtype = kinds[node.outputs[0]][1]
     numbers = [_number(value) for value in node.inputs]
@@ -95,13 +95,18 @@ def drop_idle(node: Node, kinds: Mapping[Value, Kind]) -> tuple[Value, ...] | No
 
     A transpose in front of a matmul becomes its ``transpose_a`` or ``transpose_b``.
     """
-    if node.op.leaf or len(node.outputs) != 1:
+    if node.op.leaf or len(node.outputs) != 1 or _waits(node):
         return None
     same, kind = _same_value(node), kinds[node.outputs[0]]
     if same is not None and is_static(kind[0]) and kinds.get(same) == kind:
-        if same.node.op is not ops.variable:  # which may be written before this is read
+        if not ops.shows_variable(same):  # which may be written before this is read
             return (same,)
     return _shorter(node)
+
+
+def _waits(node: Node) -> bool:
+    """True if what makes an input waits for other nodes, which must not be forgotten."""
+    return any(value.node.after for value in node.inputs)
 
 
 def _same_value(node: Node) -> Value | None:
@@ -129,7 +134,7 @@ def _sign(number: Any) -> bool | None:
 
 
 def _before_reshapes(value: Value) -> Value:
-    while value.node.op is ops.reshape:
+    while value.node.op is ops.reshape and not value.node.after:
         value = value.node.inputs[0]
     return value
 
