@@ -142,6 +142,14 @@ def test_leaves_come_just_before_their_first_reader() -> None:
     assert at[y.node] + 1 == min(at[node] for node in at if any(v == y for v in node.inputs))
 
 
+def test_a_reader_of_a_first_write_that_needs_a_second_one_is_named() -> None:
+    w = ops.variable(dtype="float32", shape=(2,), name="w")
+    first = ops.assign(w, ops.ones(shape=(2,), dtype="float32"))
+    second = ops.assign(Value(w.node, 0, 1), ops.neg(first))
+    with pytest.raises(GraphError, match=r"add .*reads variable 'w' as it was before a write"):
+        order(infer(Graph((ops.add(first, second),))))
+
+
 def test_what_can_fail_but_follows_a_write_does_not_hold_it_up() -> None:
     w = ops.variable(dtype="float32", shape=(2, 3), name="W")
     late = ops.mean_sparse_softmax_cross_entropy_with_logits(read(w, 1), ops.constant([0, 1]))

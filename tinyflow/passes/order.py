@@ -182,16 +182,15 @@ def _order_uses(
 
 def after_writes(before: Mapping[Node, set[Node]]) -> set[Node]:
     """Writes and what must run after one."""
-    followers: dict[Node, list[Node]] = {}
+    followers: dict[Node, list[Node]] = {node: [] for node in before}
     for node, needs in before.items():
         for need in needs:
-            followers.setdefault(need, []).append(node)
-    ahead = [node for node in before if node.op.mutates]
-    found = set(ahead)
+            followers[need].append(node)
+    found, ahead = set[Node](), [node for node in before if node.op.mutates]
     while ahead:
-        woken = set(followers.get(ahead.pop(), ())) - found
-        found |= woken
-        ahead += woken
+        if (node := ahead.pop()) not in found:
+            found.add(node)
+            ahead += followers[node]
     return found
 
 

@@ -29,15 +29,16 @@ def peephole(graph: Graph) -> Graph:
 
 def _share_softmax(graph: Graph) -> Graph:
     """Normalise logits once where loss and gradient both would."""
-    losses = {_read(node.inputs[0]) for node in graph.nodes if node.op is _LOSS}
-    shared = losses & {_read(node.inputs[1]) for node in graph.nodes if node.op is _SLOPE}
+    # no leaves: a variable may be read before and after a write
+    losses = {n.inputs[0] for n in graph.nodes if n.op is _LOSS and not n.inputs[0].node.is_leaf}
+    shared = losses & {node.inputs[1] for node in graph.nodes if node.op is _SLOPE}
     if not shared:
         return graph
-    made: dict[tuple[Value, int], Value] = {}
+    made: dict[Value, Value] = {}
 
     def rule(node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...] | None:
         position = {_LOSS: 0, _SLOPE: 1}.get(node.op)
-        if position is None or (logits := _read(node.inputs[position])) not in shared:
+        if position is None or (logits := node.inputs[position]) not in shared:
             return None
         if logits not in made:
             made[logits] = ops.log_softmax(inputs[position], axis=1)
@@ -45,11 +46,6 @@ def _share_softmax(graph: Graph) -> Graph:
         return (node.op(*values, name=node.name, normalised=True),)
 
     return infer(remember_types(graph, *rewrite(graph, rule)))
-
-
-def _read(value: Value) -> tuple[Value, int]:
-    """A value and the version that is read: logits may be a variable, before and after a write."""
-    return value, value.version
 
 
 def _fold_updates(graph: Graph) -> Graph:
@@ -62,9 +58,8 @@ def _fold_updates(graph: Graph) -> Graph:
     def rule(node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...] | None:
         if node.op not in (ops.sub, ops.add) or counts[node.inputs[1]] != 1:
             return None
-        same = shapes[node.inputs[0]] == shapes[node.inputs[1]] is not None
-        first, second = (dtypes[value] for value in node.inputs)
-        if not same or first is not second or first is None or not first.is_floating:
+        a, b = [(shapes[value], dtypes[value]) for value in node.inputs]
+        if a != b or a[0] is None or a[1] is None or not a[1].is_floating:
             return None
         found = _scaled_product(node.inputs[1], inputs[1], counts)
         if found is None:
