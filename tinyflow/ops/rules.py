@@ -303,4 +303,6 @@ def kernel_dtypes(op: Op, attrs: Attrs, ins: DTypes, outs: DTypes) -> tuple[DTyp
     if not isinstance(op.dtype, Family):
         return tuple(ins)
     needed = op.dtype.kernel_dtypes(ins)
+    if not op.shape_only:
+        return needed
     return tuple(d if i in op.shape_only else n for i, (d, n) in enumerate(zip(ins, needed)))

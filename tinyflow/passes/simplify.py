@@ -179,6 +179,7 @@ def merge_equal() -> Rule:
 
 
 def _key(value: Any) -> Hashable:
+    """An attribute as it is compared: large arrays by identity, for reading them all takes long."""
     if isinstance(value, np.ndarray):
-        return value.dtype.str, value.shape, value.tobytes()
+        return value.dtype.str, value.shape, value.tobytes() if value.size <= 64 else id(value)
     return value if isinstance(value, Hashable) else id(value)

@@ -33,13 +33,12 @@ def specialise(graph: Graph) -> Graph:
 def _with_casts(site: Site) -> tuple[Value, ...] | None:
     """Cast each input to the dtype that the kernel needs."""
     node = site.node
-    got = [dtype for value in node.inputs if (dtype := site.dtypes[value]) is not None]
-    results = [dtype for value in node.outputs if (dtype := site.dtypes[value]) is not None]
-    if len(got) < len(node.inputs) or len(results) < len(node.outputs):
+    got, results = ([site.dtypes[v] for v in values] for values in (node.inputs, node.outputs))
+    if None in got or None in results:
         return None
     needed = kernel_dtypes(node.op, node.attrs, got, results)
-    inputs = tuple(
-        value if have is want else ops.cast(value, dtype=want)
-        for value, have, want in zip(site.inputs, got, needed)
-    )
-    return None if inputs == site.inputs else node.with_inputs(inputs).outputs
+    if got == [*needed]:
+        return None
+    pairs = zip(site.inputs, got, needed)
+    inputs = (x if have is want else ops.cast(x, dtype=want) for x, have, want in pairs)
+    return node.with_inputs(tuple(inputs)).outputs
