@@ -22,10 +22,10 @@ from autograder.demo.hostile import Hostile, load_corpus, shown_attacks
 from autograder.mutants.bank import BankError
 from autograder.outcome import State
 from autograder.sandbox import Callback, Malformed
-from tests.hostile.ordinary import become
 from tests.hostile.pages import told_nothing
 from tests.hostile.rules import COURSE, TASKS, corpus, examine, honest
 from tests.hostile.world import ROOT, Use, World, world
+from tests.sandbox.ordinary_user import become
 
 CASES = tuple(corpus())
 GROUPS = {

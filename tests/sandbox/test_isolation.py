@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import io
 import json
 import os
-import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -21,6 +19,8 @@ from autograder.sandbox import Sandbox, SandboxError, Worker
 from autograder.sandbox.doctor import Finding, doctor, findings
 from autograder.sandbox.fallback import Protections, isolation_grade, require_isolation
 from autograder.sandbox.lockdown import become_user
+
+from .ordinary_user import become
 
 Load = Callable[..., Worker]
 HONEST = """
@@ -185,7 +185,7 @@ def test_an_ordinary_user_gets_kernel_isolation(engine: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", ORDINARY, str(engine)],
         env={"PATH": "/usr/bin:/bin", "HOME": "/tmp", "PYTHONPATH": str(root)},
-        preexec_fn=(lambda: _become(uid)) if os.getuid() == 0 else None,
+        preexec_fn=(lambda: become(uid)) if os.getuid() == 0 else None,
         capture_output=True,
         text=True,
     )
@@ -202,16 +202,3 @@ def test_a_user_that_cannot_be_changed_is_told_with_advice(
     monkeypatch.setattr(os, "setgroups", refuse)
     with pytest.raises(OSError, match="cannot become user 61200.*as an ordinary user"):
         become_user(61_200)
-
-
-def _become(uid: int) -> None:
-    """An ordinary user who can read everything, so that root's interpreter can be started."""
-    read_and_search, keep_capabilities, ambient, raise_it = 2, 8, 47, 2
-    libc = ctypes.CDLL(None, use_errno=True)
-    os.setgroups([])
-    os.setresgid(uid, uid, uid)
-    libc.prctl(keep_capabilities, 1, 0, 0, 0)
-    os.setresuid(uid, uid, uid)
-    bit = 1 << read_and_search
-    libc.capset(struct.pack("Ii", 0x20080522, 0), struct.pack("6I", bit, bit, bit, 0, 0, 0))
-    libc.prctl(ambient, raise_it, read_and_search, 0, 0)
