@@ -16,7 +16,8 @@ from tinyflow.ir import Graph, Value
 from tinyflow.passes import STANDARD, gradient
 from tinyflow.runtime.interpreter import interpret
 
-from .cases import CASES, Case
+from .case import Case
+from .cases import CASES
 
 STEP, SEED = 1e-6, 3
 
