@@ -8,10 +8,12 @@ import pytest
 
 from autograder.authoring.manifest import load_homework
 from autograder.grading.course import Course
+from autograder.grading.gradebook import open_gradebook
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))  # judge processes import fake_judge by name
 
+from roads import Roads  # noqa: E402
 from small_course import HOMEWORK, MANIFEST, REPOSITORY, Class, skeleton, submission  # noqa: E402
 
 
@@ -42,3 +44,17 @@ def homework(course):
 @pytest.fixture
 def students(course):
     return Class(course)
+
+
+@pytest.fixture(scope="session")
+def empty_gradebook(tmp_path_factory):
+    """Creating one calls alembic, which takes seconds; tests start from a copy."""
+    path = tmp_path_factory.mktemp("empty") / "gradebook.db"
+    with open_gradebook(f"sqlite:///{path}"):
+        return path.read_bytes()
+
+
+@pytest.fixture
+def roads(course, homework, empty_gradebook):
+    (course.work / "gradebook.db").write_bytes(empty_gradebook)
+    return Roads(course, homework)

@@ -9,8 +9,8 @@ from html.parser import HTMLParser
 
 import nbformat
 import pytest
+from roads import Roads
 from small_course import HOMEWORK, submission
-from test_gradebook import Roads
 
 from autograder.grading.course import CourseError
 from autograder.grading.gradebook import course_directory, load_config, open_gradebook
