@@ -36,6 +36,11 @@ def test_a_product_that_somebody_else_reads_stays() -> None:
     assert names(ops.add(c, product), product) == ["matmul", "add"]
 
 
+def test_a_product_times_zero_stays_for_it_may_be_nan() -> None:
+    c, a = leaf(name="c"), leaf(name="a")
+    assert names(ops.sub(c, ops.mul(ops.matmul(a, a), 0.0))) == ["matmul", "mul", "sub"]
+
+
 def test_what_waits_for_a_write_stays() -> None:
     x, w = leaf(), ops.variable(dtype="float32", shape=(3, 3), name="w")
     wait = [ops.assign(w, x).node]

@@ -99,6 +99,8 @@ class TestFeeds:
         np.testing.assert_array_equal(sess.run(x * 2.0 - y, {x: base, y: base}), base)
         np.testing.assert_array_equal(sess.run(x - y, {x: base[1:], y: base[:-1]}), np.ones(5))
         np.testing.assert_array_equal(sess.run(x - y, {x: base[::-1], y: base})[0], 5)
+        row = base[None][::-1]  # contiguous, but its stride is negative
+        np.testing.assert_array_equal(sess.run(x + y, {x: row, y: base[None]}), 2 * base[None])
 
     def test_a_fetched_array_may_be_fed_again(self, sess: tf.Session) -> None:
         x = tf.placeholder(tf.float32, [3])

@@ -53,7 +53,10 @@ class TorchTable(KernelTable):
 
     def from_feed(self, array: Array) -> Array:
         if array.flags.carray:
-            return torch.from_numpy(array)
+            try:
+                return torch.from_numpy(array)
+            except ValueError:  # of a reversed axis, even one of size 1, which is contiguous
+                pass
         return torch.from_numpy(array.copy())  # torch takes no read-only and no reversed arrays
 
     def to_numpy(self, array: Array) -> Array:

@@ -62,7 +62,7 @@ def _fold_updates(graph: Graph) -> Graph:
         if a != b or a[0] is None or a[1] is None or not a[1].is_floating:
             return None
         found = _scaled_product(node.inputs[1], inputs[1], counts)
-        if found is None:
+        if found is None or not found[1]:  # BLAS reads no factors for a scale of 0: no nan
             return None
         product, scale = found
         alpha = -scale if node.op is ops.sub else scale
