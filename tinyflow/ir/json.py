@@ -114,7 +114,7 @@ def _value(entry: Sequence[int], nodes: Sequence[Node], where: str) -> Value:
 
 def _at(nodes: Sequence[Node], index: object, where: str) -> Node:
     if type(index) is not int or not 0 <= index < len(nodes):
-        what, expected = f"{where} refers to node {index!r}", f"0 to {len(nodes) - 1}"
+        what, expected = f"{where} refers to node {index!r}", f"earlier ones: 0 to {len(nodes) - 1}"
         fix = "Nodes must be listed in topological order; a forward reference is a cycle."
         raise GraphError(what, expected=expected, fix=fix)
     return nodes[index]
