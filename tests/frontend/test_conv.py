@@ -58,6 +58,23 @@ def test_same_with_a_filter_is_tensorflows_and_images_are_nhwc(size, stride, add
     np.testing.assert_allclose(got, nhwc(expected), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("padding", ["SAME", "VALID"])
+@pytest.mark.parametrize("dilation", [(2, 1), (2, 3)])
+def test_dilated_filters_of_both_dialects_agree_with_torch(padding, dilation):
+    image, weight = normal(2, 3, 11, 12), normal(4, 3, 3, 3)
+    mine = {"num_filter": 4, "ksize": [1, 3, 3, 1], "weight": tf.constant(weight)}
+    spread = {"padding": padding, "dilations": [1, *dilation, 1]}
+    y = tf.nn.conv2d(tf.constant(image), **mine, **spread)
+    hwio = tf.constant(weight.transpose(2, 3, 1, 0))
+    z = tf.nn.conv2d(tf.constant(nhwc(image)), hwio, [1, 1, 1, 1], **spread)
+    amount = [d if padding == "SAME" else 0 for d in dilation]  # (3 - 1) * d / 2
+    expected = torch.nn.functional.conv2d(
+        torch.from_numpy(image), torch.from_numpy(weight), None, 1, amount, dilation
+    ).numpy()
+    np.testing.assert_allclose(run(y), expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(run(z), nhwc(expected), rtol=1e-4, atol=1e-4)
+
+
 def test_a_filter_is_hwio_whatever_the_layout_of_the_images():
     x, image, kernel = tf.placeholder(tf.float32), normal(2, 3, 5, 5), normal(3, 3, 3, 4)
     same = {"filter": tf.constant(kernel), "strides": 1, "padding": "VALID"}

@@ -156,3 +156,9 @@ def test_what_a_rule_makes_stands_at_the_users_line_of_the_node() -> None:
     graph, _ = rewrite(Graph((made,)), rule)
     assert [node.source for node in graph.nodes[1:]] == [made.node.source] * 2
     assert ops.exp(x()).node.source != made.node.source
+
+
+def test_the_users_line_is_found_in_code_that_has_no_file() -> None:
+    given = {"__name__": "mine", "ops": ops, "x": x()}
+    exec(compile("\ny = ops.exp(x)", "<string>", "exec"), given)
+    assert given["y"].node.source == "<string>:2"

@@ -19,6 +19,7 @@ from tinyflow.frontend.tf.scope import current_scope
 from tinyflow.frontend.tf.tensor import Like, Tensor, Variable, apply, unwrap
 from tinyflow.ir import Op, Value
 from tinyflow.ir.node import user_line
+from tinyflow.ops.window import reach
 
 __all__ = [
     "avg_pool", "bias_add", "conv2d", "flatten_layer", "from_nchw", "layout_of", "max_pool", "pad",
@@ -80,7 +81,7 @@ def _pair(name: str, sizes: Sizes, layout: str | None) -> tuple[int, int]:
     raise _wrong(name, sizes, "[1, h, w, 1], or 1 or 2 numbers")
 
 
-def _padding(padding: str, ksize: tuple[int, int] | None) -> tuple[int, ...] | None:
+def _padding(padding: str, ksize: Sequence[int] | None) -> tuple[int, ...] | None:
     """The attribute: SAME is TinyFlow's for this window, or TensorFlow's, which is None."""
     if padding not in ("SAME", "VALID"):
         raise _wrong("padding", padding, "'SAME' or 'VALID'")
@@ -104,6 +105,7 @@ def conv2d(
     weight: Tensor | None = None,
     bias: Tensor | None = None,
     data_format: str | None = None,
+    dilations: Sizes = (1, 1, 1, 1),
     name: str | None = None,
 ) -> Tensor:
     """Convolution of images, in TinyFlow's or TensorFlow's way.
@@ -116,6 +118,7 @@ def conv2d(
         weight, bias: (out, in, h, w) and (out,), in place of new variables ``<name>_weight``, whose
             ``in`` is inferred, and ``<name>_bias``.
         strides: [1, down, right, 1].
+        dilations: [1, down, right, 1], steps from one place of the filter to the next.
         padding: "VALID", or "SAME": see the head of this file.
 
     Returns images in the layout of ``input``. Raises GraphError for anything else.
@@ -136,10 +139,9 @@ def conv2d(
     if bias is None and filter is None and not no_bias:
         bias = Variable.implicit(f"{name}_bias", (num_filter,))
     inputs = [to_nchw(input, layout), kernel, *([] if bias is None else [bias.value])]
-    attrs = {
-        "strides": _pair("strides", strides, layout),
-        "padding": _padding(padding, window if filter is None else None),
-    }
+    attrs: dict[str, Any] = {"strides": _pair("strides", strides, layout)}
+    attrs["dilations"] = spread = _pair("dilations", dilations, layout)
+    attrs["padding"] = _padding(padding, reach(window, spread) if filter is None else None)
     return from_nchw(ops.conv2d(*inputs, name=name, after=scope.waits, **attrs), layout)
 
 

@@ -48,13 +48,9 @@ def layer_norm(
 def _width(x: Tensor) -> tuple[int]:
     shape = x.shape
     if not shape or shape[-1] is None:
-        raise ShapeError(
-            "the size of the last axis is not known",
-            node=x.value.node,
-            got=show_shape(shape),
-            expected="[..., d]",
-            fix="Give the placeholder a shape, or give gamma and beta.",
-        )
+        what, got = "the size of the last axis is not known", show_shape(shape)
+        fix = "Give the placeholder a shape, or give gamma and beta."
+        raise ShapeError(what, node=x.value.node, got=got, expected="[..., d]", fix=fix)
     return (shape[-1],)
 
 
