@@ -60,6 +60,14 @@ class DType(Enum):
             raise DTypeError("numpy has no bfloat16", fix="Cast to float32 before fetching.")
         return np.dtype(str(self.value))
 
+    def holds(self, numbers: np.ndarray[Any, Any]) -> _Truth:
+        """True if none of ``numbers`` would become another one: no fraction or overflow.
+
+        Floating dtypes round, so they hold all.
+        """
+        with np.errstate(invalid="ignore"):  # of infinity and nan, which integers do not have
+            return self.is_floating or _Truth((numbers.astype(self.numpy) == numbers).all())
+
     def __str__(self) -> str:
         return str(self.value)
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinyflow as tf
-from tinyflow.errors import ShapeError, TinyflowError
+from tinyflow.errors import DTypeError, ShapeError, TinyflowError
 
 CONFIGS = ["cpu", "cpu fusion", "numpy", "cpu interpret"]
 
@@ -62,6 +62,32 @@ def test_a_constant_without_a_shape_is_as_it_was() -> None:
 def test_a_shape_that_does_not_fit_is_refused(make: Any, message: str) -> None:
     with pytest.raises(ShapeError, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: tf.constant([2**40]), r"does not fit; got \[1099511627776\]; expected int32"),
+        (lambda: tf.constant(2**40, tf.int32), "does not fit; got 1099511627776; expected int32"),
+        (lambda: tf.constant([1.5], tf.int64), r"does not fit; got \[1.5\]; expected int64"),
+        (lambda: tf.constant([0, 2], tf.bool), "does not fit"),
+        (lambda: tf.constant("one", tf.float32), "got no array of numbers; expected float32"),
+        (lambda: tf.constant([[1], [1, 2]]), "unsupported dtype; got object"),
+        (lambda: tf.Session().run(tf.constant(2**40)), "does not fit.*got 1099511627776"),
+        (lambda: tf.Session().run(tf.constant([1]) + float("inf")), "does not fit.*got inf"),
+        (lambda: tf.Session().run(tf.constant([1]) + float("nan")), "does not fit.*got nan"),
+    ],
+)
+def test_numbers_that_a_dtype_would_change_are_refused(make: Any, message: str) -> None:
+    with pytest.raises(DTypeError, match=message):
+        make()
+
+
+def test_numbers_that_fit_are_taken() -> None:
+    made = [tf.constant(2**40, tf.int64), tf.constant(3.0, tf.int32), tf.constant([1, 0], tf.bool)]
+    made += [tf.constant([], tf.int32), tf.constant(np.array([200], "uint8"), tf.int32)]
+    results = tf.Session().run(made)
+    assert [r.tolist() for r in results] == [2**40, 3, [True, False], [], [200]]
 
 
 # shapes -----------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinyflow.errors import DTypeError
-from tinyflow.ir.node import Value
+from tinyflow.ir.node import Value, user_line
 from tinyflow.ir.op import CONSTANT, Attribute, DTypes, Op, Operand, as_value
 from tinyflow.ops.rules import ANY, Attrs, Family, attribute_dtype, attribute_shape, same_shape
 from tinyflow.types import DType, Shape, as_dtype, default_dtype, unify_shape
@@ -57,17 +57,24 @@ def constant(value: Operand | Sequence[Any], dtype: DType | str | None = None) -
     """A constant node.
 
     A number without ``dtype`` is weak: it takes the dtype that it meets. A list without ``dtype``
-    is bool, int32 or float32; an array keeps its own. Raises DTypeError for other contents.
+    is bool, int32 or float32; an array keeps its own. Raises DTypeError for other contents, and for
+    numbers that the dtype would change: a fraction or too large a number among integers.
     """
     if isinstance(value, Value) or (dtype is None and isinstance(value, bool | int | float)):
         return as_value(value)
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError:  # rows of different lengths
+        array = np.asarray(None)
     if dtype is not None:
         target = as_dtype(dtype)
     else:
         target = as_dtype(array.dtype)
         if not isinstance(value, np.ndarray | np.generic):
             target = default_dtype(array)
+    if array.dtype.kind not in "biuf" or not target.holds(array):
+        got = "no array of numbers" if array.dtype.kind not in "biuf" else f"{value!r:.80}"
+        raise DTypeError("the content does not fit", node=user_line(), got=got, expected=target)
     if target is not DType.bfloat16:  # numpy has none: the backend casts
         array = array.astype(target.numpy)
     return Value(CONSTANT.node((), {"value": array, "dtype": target}))

@@ -104,10 +104,10 @@ def _check_constants(graph: Graph, dtypes: Mapping[Value, DType | None]) -> None
     for node in graph.nodes:
         if node.op.name != "constant" or node.attrs["dtype"] is not None:
             continue
-        dtype, number = dtypes[node.outputs[0]], node.attrs["value"].item()
-        if dtype and not dtype.is_floating and int(number) != number:
+        dtype, number = dtypes[node.outputs[0]], node.attrs["value"]
+        if dtype and not dtype.holds(number):
             what = "the number does not fit the dtype it meets"
-            fix = "Cast the other operand with tf.cast(x, tf.float32)."
+            fix = "Give it a dtype, or cast the other operand: tf.cast(x, tf.float32)."
             raise DTypeError(what, node=node, got=number, expected=dtype, fix=fix)
 
 
