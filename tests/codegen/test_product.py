@@ -12,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinyflow as tf
+from tinyflow import ops
 from tinyflow.backends.native import _load_object, product_kernel
 from tinyflow.codegen.product import Product, Tile, product_source
+from tinyflow.frontend.tf.tensor import Tensor
 
 SIZES = st.integers(1, 75)
 TILES = (Tile(16, 14, 2), Tile(8, 6, 2), Tile(4, 6, 2), Tile(4, 3, 1, depth=8, copied=64))
@@ -137,6 +139,28 @@ def test_a_session_with_fusion_generates_its_products() -> None:
     plain, z = source(8, "cpu")
     assert "mm(" in plain
     np.testing.assert_allclose(y, z, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("config", ["cpu", "cpu fusion", "cpu fusion interpret"])
+def test_a_product_is_not_written_into_a_filter_whose_channels_lie_side_by_side(
+    config: str,
+) -> None:
+    rng = np.random.default_rng(0)
+    a, b, images = (
+        rng.normal(size=shape).astype("float32")
+        for shape in ((4, 3, 3, 5), (4, 3, 5, 3), (2, 3, 8, 8))
+    )
+    with tf.Graph().as_default():
+        w = tf.Variable(np.zeros((4, 3, 3, 3), "float32"))
+        p, q = (tf.placeholder(tf.float32, array.shape) for array in (a, b))
+        x = tf.placeholder(tf.float32, images.shape)
+        y = Tensor(ops.conv2d(x.value, w.value, padding=(1, 1, 1, 1)))
+        session = tf.Session(config)
+        session.run(w.initializer)
+        write = tf.assign(w, tf.matmul(p, q))
+        for _ in range(2):
+            _, content = session.run([y, write], {x: images, p: a, q: b})
+            np.testing.assert_allclose(content, a @ b, rtol=1e-5, atol=1e-5)
 
 
 def test_a_large_product_is_left_to_torch_if_it_has_several_threads() -> None:

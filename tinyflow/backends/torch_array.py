@@ -231,6 +231,8 @@ def _batch_matmul(
     x, y = x.mT if transpose_a else x, y.mT if transpose_b else y
     if out is None or x.dim() == 2:
         return torch.matmul(x, y, out=out)
+    if not out.is_contiguous():  # a filter whose channels lie side by side
+        return out.copy_(torch.matmul(x, y))
     lead = math.prod(x.shape[:-2])
     flat = (z.reshape(lead, *z.shape[-2:]) for z in (x, y))
     torch.bmm(*flat, out=out.view(lead, *out.shape[-2:]))

@@ -197,8 +197,9 @@ class _Emitter:
         strides = self._common_strides(step)
         for index in step.outputs:
             self._home(index)
-        found = [self._address(index, strides) for index in (*step.inputs, *step.outputs)]
-        if any(index in self.static and not a for index, a in zip(step.inputs, found)):
+        used = (*step.inputs, *step.outputs)
+        found = [self._address(index, strides) for index in used]
+        if any(index in self.static and not a for index, a in zip(used, found)):
             return False
         name, launch = (
             f"{step.op.name}_{step.outputs[0]}",
