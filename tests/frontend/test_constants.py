@@ -161,3 +161,8 @@ def test_the_gradient_of_a_long_product_takes_linear_memory() -> None:
     (slope,) = tf.gradients(tf.reduce_prod(x), [x])
     found = tf.Session().run(slope, {x: np.r_[0.0, np.ones(199_999)]})
     assert found[0] == 1.0 and not found[1:].any()
+
+
+def test_sizes_are_whole_numbers() -> None:
+    with pytest.raises(DTypeError, match="sizes are whole numbers; got float32"):
+        tf.shape(tf.zeros([2, 3]), out_type=tf.float32)

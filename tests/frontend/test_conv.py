@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import tinyflow as tf
-from tinyflow.errors import GraphError, ShapeError
+from tinyflow.errors import GraphError, ShapeError, TinyflowError
 
 from .images import nhwc, normal, run, variables_of
 
@@ -175,3 +175,9 @@ def test_images_that_do_not_fit_are_named(build, shape, words):
         y.shape  # noqa: B018
     for word in words:
         assert word in str(caught.value)
+
+
+def test_a_window_that_is_no_whole_number_is_refused() -> None:
+    images = tf.placeholder(tf.float32, [1, 1, 8, 8])
+    with pytest.raises(TinyflowError, match="dilations"):
+        tf.nn.conv2d(images, num_filter=2, ksize=[1, 3, 3, 1], dilations=1.5)

@@ -187,3 +187,14 @@ def test_mistakes_with_registered_gradients_are_named() -> None:
         tf.nn.relu(x)
         with pytest.raises(GradientError, match="wrong number of gradients; got 1; expected 2"):
             tf.add(x, x)
+
+
+def test_a_gradient_of_another_shape_is_refused() -> None:
+    @tf.custom_gradient
+    def doubled(x: tf.Tensor) -> Any:
+        return x * 2.0, lambda dy: tf.ones([5])
+
+    with pytest.raises(
+        GradientError, match=r"another shape than its input; got \[5\]; expected \[2\]"
+    ):
+        doubled(tf.placeholder(tf.float32, [2]))

@@ -10,7 +10,7 @@ import numpy as np
 
 from tinyflow import ops
 from tinyflow.adjoints import ADJOINTS, PlacedRules
-from tinyflow.errors import GraphError, ShapeError
+from tinyflow.errors import DTypeError, GraphError, ShapeError
 from tinyflow.frontend.tf.maths import add, identity, negative
 from tinyflow.frontend.tf.scope import current_scope
 from tinyflow.frontend.tf.tensor import Like, Tensor, Variable, apply, product_of, unwrap, wrap
@@ -69,9 +69,11 @@ def shape(input: Like, name: str | None = None, out_type: DType | str = DType.in
     """The sizes of ``input`` as a vector (rank,) of dtype ``out_type``, int32 or int64.
 
     Sizes that only a run knows are computed in the run. Raises ShapeError if not even the rank is
-    known.
+    known, DTypeError for another dtype.
     """
     x, dtype = wrap(unwrap(input)), as_dtype(out_type)
+    if dtype not in (DType.int32, DType.int64):
+        raise DTypeError("sizes are whole numbers", got=dtype, expected="int32 or int64")
     sizes = x.get_shape()
     if None not in sizes:
         return constant(np.array(sizes, dtype.numpy))

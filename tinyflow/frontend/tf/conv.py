@@ -11,6 +11,7 @@ means that count the padding, or NHWC with TensorFlow's. All ops are NCHW; trans
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from numbers import Integral
 from typing import Any
 
 from tinyflow import ops
@@ -71,7 +72,9 @@ def _wrong(name: str, got: object, expected: str) -> GraphError:
 
 def _pair(name: str, sizes: Sizes, layout: str | None) -> tuple[int, int]:
     """(rows, columns) from a number, two, [1, h, w, 1] or, for NCHW, [1, 1, h, w]."""
-    numbers = [sizes] if isinstance(sizes, int) else list(sizes)
+    numbers = list(sizes) if isinstance(sizes, Sequence) else [sizes]
+    if not all(isinstance(number, Integral) for number in numbers):
+        raise _wrong(name, sizes, "whole numbers")
     if len(numbers) < 3 and numbers:
         return numbers[0], numbers[-1]
     if len(numbers) == 4 and numbers[0] == numbers[3] == 1:

@@ -8,11 +8,11 @@ from functools import wraps
 from typing import Any
 
 from tinyflow import ops
-from tinyflow.errors import GradientError
+from tinyflow.errors import GradientError, ShapeError
 from tinyflow.frontend.tf.scope import REGISTERED, current_scope
 from tinyflow.frontend.tf.tensor import Like, Tensor, unwrap, wrap
 from tinyflow.ir import Graph, Value
-from tinyflow.types import DType
+from tinyflow.types import DType, Shape, show_shape, unify_shape
 
 __all__ = ["Operation", "RegisterGradient", "custom_gradient"]
 
@@ -34,7 +34,7 @@ def RegisterGradient(op_type: str) -> Callable[[Slope], Slope]:
     input of ``op``, in the shape of that input, or None.
 
     Raises GradientError if another function has the name; when an operation is made under the map,
-    if ``f`` does not return one tensor per input.
+    if ``f`` does not return one tensor per input, or one of another shape.
     """
 
     def register(f: Slope) -> Slope:
@@ -62,7 +62,7 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Tensor]:
 
     ``tf.gradients`` and the optimizers then use ``grad`` in place of the derivatives of the ops
     in ``f``. Keyword arguments go to ``f`` as they are. Raises GradientError if ``f`` does not
-    return such a pair, or ``grad`` not one tensor per argument.
+    return such a pair, or ``grad`` not one tensor per argument in its shape.
 
     Example, log(1 + exp(x)) whose gradient does not overflow::
 
@@ -104,4 +104,15 @@ def _backward(y: Tensor, grad: Callable[[Tensor], Any], xs: list[Tensor]) -> Gra
     values: list[Value] = [
         ops.zeros_like(x.value) if slope is None else unwrap(slope) for x, slope in zip(xs, slopes)
     ]
+    for x, value in zip(xs, values):
+        _check_shape(y, wrap(value).shape, x.shape)
     return Graph((dy, *values))
+
+
+def _check_shape(y: Tensor, got: Shape, expected: Shape) -> None:
+    try:
+        unify_shape(got, expected)
+    except ShapeError:
+        what, shapes = "a gradient has another shape than its input", (got, expected)
+        have, want = map(show_shape, shapes)
+        raise GradientError(what, node=y.value.node, got=have, expected=want) from None
