@@ -65,6 +65,8 @@ def prepare(name: str) -> Callable[..., Callable[[], float]]:
 
 def serve(name: str) -> None:
     """Answer commands until standard input ends."""
+    if hasattr(os, "sched_setaffinity"):  # one core: some frameworks cannot be told to use one
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # whatever a framework prints must not mix with the answers
     from benchmarks.workloads import WORKLOADS

@@ -56,7 +56,7 @@ WORDS = SimpleNamespace(
     sum_rows=lambda x: x.sum(1),
     flatten=lambda x: x.reshape(len(x), -1),
     split3=lambda x: jnp.split(x, 3, -1),
-    first=lambda x: x[0],
+    first=lambda x: x,  # else only that element is computed: ``build`` takes it out
 )  # fmt: skip
 
 
@@ -66,7 +66,7 @@ def build(
     """A function that makes one step and returns its loss."""
     if not work.rate:
         apply, inputs = jax.jit(lambda x: work.net(WORDS, {}, x)), [jnp.asarray(batch[0])]
-        return lambda: float(apply(*inputs))
+        return lambda: float(jax.block_until_ready(apply(*inputs))[0])
     p = {name: jnp.asarray(value) for name, value in parameters.items()}
     zeros = jax.tree.map(jnp.zeros_like, p)
     state = (p, zeros, jax.tree.map(jnp.zeros_like, p), jnp.zeros(())) if work.adam else (p,)
