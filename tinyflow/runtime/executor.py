@@ -201,10 +201,8 @@ class _Emitter:
         found = [self._address(index, strides) for index in used]
         if any(index in self.static and not a for index, a in zip(used, found)):
             return False
-        name, launch = (
-            f"{step.op.name}_{step.outputs[0]}",
-            native.bind(*(address or 0 for address in found)),
-        )
+        name = f"{step.op.name}_{step.outputs[0]}"
+        launch = native.bind(*(address or 0 for address in found))
         self.names[name], self.native[name] = launch.run, native
         self.names[f"{name}_at"] = launch.table  # also keeps it alive
         for slot, index in enumerate(step.inputs, launch.first):
