@@ -1,5 +1,6 @@
 """The command `tinyflow`."""
 
+import json
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -185,6 +186,69 @@ def test_viz_of_what_is_no_graph_is_an_error_that_says_how_to_write_one(tmp_path
     assert status == 1 and err.startswith("tinyflow: ")
     assert "broken.json" in err and "to_json(graph)" in err
     assert not file.with_suffix(".svg").exists()
+
+
+LEAVES = [{"op": "null", "name": name, "inputs": []} for name in ("x", "w")]
+DENSE = {
+    "op": "dense",
+    "name": "score",
+    "attrs": {"units": "3", "use_bias": "False"},
+    "inputs": [[0, 0, 0], [1, 0, 0]],
+}
+
+
+def nnvm(row, **more):
+    return json.dumps(
+        {
+            "nodes": [*LEAVES, {**DENSE, **row}],
+            "arg_nodes": [0, 1],
+            "node_row_ptr": [0, 1, 2, 3],
+            "heads": [[2, 0, 0]],
+            **more,
+        }
+    )
+
+
+def test_viz_draws_a_graph_file_of_nnvm_with_the_shapes_in_it(tmp_path, capsys):
+    file = tmp_path / "graph.json"
+    attrs = {"shape": ["list_shape", [[2, 5], [3, 5], [2, 3]]]}
+    file.write_text(nnvm({}, attrs=attrs))
+    status, _, err = run(capsys, "viz", file)
+    assert (status, err) == (0, "")
+    shown = picture(file.with_suffix(".svg"))
+    assert "linear" in shown and "score" in shown and "[2, 3]" in shown
+
+
+def test_viz_draws_a_symbol_file_without_the_version_of_mxnet(tmp_path, capsys):
+    source = ROOT / "tests" / "frontend" / "data" / "mxnet-0.9-sum-symbol.json"
+    status, _, _ = run(capsys, "viz", source, "-o", tmp_path / "sum.svg")
+    assert status == 0 and "relu0" in picture(tmp_path / "sum.svg")
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"op": "einsum"}, "einsum 'score': 'graph.json': operator is not supported"),
+        ({"inputs": [[0, 0, 0], [9, 0, 0]]}, "'graph.json': node 2: inputs refers to node"),
+        ({"inputs": [[0, 0, 0], [0, 0, 0]]}, "'graph.json': "),
+    ],
+)
+def test_viz_of_a_broken_file_of_another_program_names_file_and_node(
+    tmp_path, capsys, monkeypatch, row, message
+):
+    monkeypatch.chdir(tmp_path)
+    Path("graph.json").write_text(nnvm(row, attrs={"shape": ["list_shape", [[2, 5]] * 3]}))
+    status, _, err = run(capsys, "viz", "graph.json")
+    assert status == 1 and message in err and not Path("graph.svg").exists()
+
+
+def test_viz_of_something_else_names_the_three_formats(tmp_path, capsys):
+    file = tmp_path / "package.json"
+    for content in ('{"name": "x"}', '{"op": "null"}', "3"):
+        file.write_text(content)
+        status, _, err = run(capsys, "viz", file)
+        assert status == 1 and "package.json" in err
+        assert "tinyflow.ir.to_json" in err and "MXNet" in err and "NNVM" in err
 
 
 def test_viz_of_a_missing_file_or_a_folder_names_it(tmp_path, capsys):

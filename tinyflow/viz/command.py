@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tinyflow.errors import GraphError, ShapeError
+from tinyflow.errors import GraphError, ShapeError, TinyflowError
 from tinyflow.frontend.mx import load_json
 from tinyflow.ir import Graph, Value, from_json
 from tinyflow.ops import OPS
@@ -30,7 +30,7 @@ __all__ = ["add_arguments"]
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """Give a parser the arguments of the command, and what runs it."""
     add = command.add_argument
-    add("model", type=Path, help="graph in JSON, as written by tinyflow.ir.to_json or MXNet")
+    add("model", type=Path, help="graph in JSON, of tinyflow.ir.to_json, MXNet or NNVM")
     add("-o", "--output", type=Path, help="file to write (default: MODEL.svg)")
     kind = command.add_mutually_exclusive_group()
     kind.add_argument("--memory", action="store_true", help="draw the memory plan over the steps")
@@ -62,19 +62,18 @@ def _draw(options: argparse.Namespace) -> Iterator[str]:
 
 
 def _read(path: Path) -> Graph:
-    fix = "Write one in Python: path.write_text(tinyflow.ir.to_json(graph))."
+    """The graph in a file of one of three formats; only in our own a leaf says which leaf it is."""
+    fix = "Give a file of tinyflow.ir.to_json(graph), a symbol file of MXNet or a graph of NNVM."
     try:
         source = path.read_text(encoding="utf-8")
-        if '"mxnet_version"' in source:
-            return load_json(source).graph()
-        return from_json(source, OPS)
+        ours = '"tinyflow_leaf"' in source or '"null"' not in source
+        return from_json(source, OPS) if ours else load_json(source).graph()
     except (OSError, UnicodeDecodeError) as error:
         got = getattr(error, "strerror", None) or "bytes that are no text"
         raise GraphError(f"cannot read '{path}'", got=got, fix=fix) from None
-    except GraphError as error:
-        what, fix = f"{error.what} in '{path}'", error.fix or fix
-        got, expected = error.got, error.expected
-        raise GraphError(what, node=error.node, got=got, expected=expected, fix=fix) from None
+    except TinyflowError as error:
+        error.fix = error.fix or fix
+        raise error.within(f"'{path}'") from None
 
 
 def _with_shapes(graph: Graph, given: Sequence[str]) -> Graph:
