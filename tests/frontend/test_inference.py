@@ -1,82 +1,132 @@
-"""From a training graph to an inference graph, and normalisation folded into convolutions."""
+"""From a training graph to an inference graph; every front end's is simplified in the same way."""
+
+from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
+import tinyflow as tf
+import tinyflow.frontend.mx as mx
 from tinyflow import ops
-from tinyflow.frontend.inference import fold_batch_norm, for_inference
+from tinyflow.frontend.inference import for_inference
+from tinyflow.frontend.onnx import load
 from tinyflow.ir import Graph
+from tinyflow.passes.contract import Step
 from tinyflow.runtime.interpreter import interpret
 
 RNG = np.random.default_rng(2)
-SHAPES = {"x": (2, 3, 5, 6), "w": (4, 3, 3, 3), "b": (4,)}
+CONFIGS = ["cpu", "cpu fusion", "numpy"]
 VECTORS = ("gamma", "beta", "mean", "variance")
+IMAGE = RNG.normal(size=(4, 3, 6, 5)).astype("float32")
+CONTENT = {"weight": RNG.normal(size=(4, 3, 3, 3)).astype("float32")}
+CONTENT |= {name: RNG.uniform(0.5, 2, 4).astype("float32") for name in VECTORS}
 
 
-def leaves():
-    shapes = {**SHAPES, **dict.fromkeys(VECTORS, (4,))}
-    made = {name: ops.placeholder(dtype="float64", name=name) for name in shapes}
-    feeds = {made[name]: RNG.uniform(0.5, 2, shape) for name, shape in shapes.items()}
-    return made, feeds
+@pytest.fixture(autouse=True)
+def _fresh_graph() -> None:
+    tf.reset_default_graph()
 
 
-def network(made, bias, **attrs):
-    inputs = [made["x"], made["w"], *([made["b"]] if bias else [])]
-    conv = ops.conv2d(*inputs, strides=(2, 1), padding=None, name="conv")
-    node = ops.batch_norm.node([conv, *(made[name] for name in VECTORS)], attrs, name="bn")
-    return conv, node.outputs
-
-
-def names(graph):
+def names(graph: Graph) -> list[str]:
     return [node.op.name for node in graph.nodes if node.inputs]
 
 
-def test_the_switch_changes_batch_normalisation_and_nothing_else():
-    made, feeds = leaves()
-    _, (y, mean, variance) = network(made, False, epsilon=0.01)
+def test_the_switch_changes_batch_normalisation_and_nothing_else() -> None:
+    shapes = {"x": (2, 4, 5, 6), **dict.fromkeys(VECTORS, (4,))}
+    made = {name: ops.placeholder(dtype="float64", name=name) for name in shapes}
+    feeds = {made[name]: RNG.uniform(0.5, 2, shape) for name, shape in shapes.items()}
+
+    def normalised(training: bool) -> Any:
+        return ops.batch_norm(*made.values(), training=training, epsilon=0.01, name="bn")
+
+    y, mean, variance = normalised(True)
     before = Graph((ops.relu(y), ops.neg(mean), variance))
     after = for_inference(before)
     assert sorted(names(after)) == sorted(names(before))
     (norm,) = (node for node in after.nodes if node.op is ops.batch_norm)
     assert not norm.attrs["training"] and norm.attrs["epsilon"] == 0.01 and norm.name == "bn"
     assert after.outputs[2] == made["variance"]
-    _, (y,) = network(made, False, epsilon=0.01, training=False)
     np.testing.assert_array_equal(
-        interpret(after, feeds)[0], interpret(Graph((ops.relu(y),)), feeds)[0]
+        interpret(after, feeds)[0], interpret(Graph((ops.relu(normalised(False)),)), feeds)[0]
     )
     np.testing.assert_array_equal(interpret(after, feeds)[1], -feeds[made["mean"]])
 
 
-@pytest.mark.parametrize("bias", [False, True])
-def test_a_normalisation_after_a_convolution_becomes_part_of_it(bias):
-    made, feeds = leaves()
-    _, (y,) = network(made, bias, epsilon=0.01, training=False)
-    graph = Graph((ops.tanh(y),))
-    folded = fold_batch_norm(graph)
-    assert "batch_norm" not in names(folded) and names(folded).count("conv2d") == 1
-    np.testing.assert_allclose(interpret(folded, feeds)[0], interpret(graph, feeds)[0], rtol=1e-10)
+# what a session makes of a convolution and its normalisation ------------------------------------
 
 
-def test_what_someone_else_reads_or_what_trains_stays():
-    made, _ = leaves()
-    conv, (y,) = network(made, False, training=False)
-    both = Graph((y, conv))
-    assert names(fold_batch_norm(both)) == names(both)
-    twice = Graph((ops.add(y, conv),))
-    assert names(fold_batch_norm(twice)) == names(twice)
-    _, (y, _, _) = network(made, False)
-    assert names(fold_batch_norm(Graph((y,)))) == ["conv2d", "batch_norm"]
-    alone = ops.batch_norm(made["x"], *(made[name] for name in VECTORS), training=False)
-    assert names(fold_batch_norm(Graph((alone,)))) == ["batch_norm"]
+def expected() -> np.ndarray:
+    """relu(gamma * (conv(image) - mean) / √(variance + 0.01) + beta)."""
+    windows = np.lib.stride_tricks.sliding_window_view(IMAGE, (3, 3), axis=(2, 3))
+    images = np.einsum("nchwij,ocij->nohw", windows.astype("float64"), CONTENT["weight"])
+    gamma, beta, mean, variance = (CONTENT[name][:, None, None] for name in VECTORS)
+    found: np.ndarray = np.maximum(gamma * (images - mean) / np.sqrt(variance + 0.01) + beta, 0)
+    return found
 
 
-def test_a_chain_is_folded_link_by_link():
-    made, feeds = leaves()
-    _, (y,) = network(made, True, training=False)
-    w2 = ops.constant(RNG.normal(size=(4, 4, 1, 1)))
-    second = ops.conv2d(ops.relu(y), w2)
-    z = ops.batch_norm(second, *(made[name] for name in VECTORS), training=False)
-    graph = Graph((z,))
-    folded = fold_batch_norm(graph)
-    assert names(folded).count("conv2d") == 2 and "batch_norm" not in names(folded)
-    np.testing.assert_allclose(interpret(folded, feeds)[0], interpret(graph, feeds)[0], rtol=1e-9)
+def check(steps: list[Step], found: Any) -> None:
+    graphs = {step.name: step.graph for step in steps}
+    assert "batch_norm" in names(graphs["input"])
+    assert sorted({"conv2d", "batch_norm"} & {*names(graphs["simplify"])}) == ["conv2d"]
+    np.testing.assert_allclose(found, expected(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_a_network_of_tensorflow_is_folded_by_the_session(config: str) -> None:
+    x = tf.placeholder(tf.float32, [None, 3, 6, 5])
+    y = tf.nn.conv2d(x, num_filter=4, ksize=[1, 3, 3, 1], padding="VALID", name="conv")
+    y = tf.nn.inference(tf.nn.relu(tf.nn.batch_norm(y, epsilon=0.01, name="bn")))
+    session, values = tf.Session(config), list(CONTENT.values())
+    variables = [*tf.infer_variable_shapes(y, {x: IMAGE.shape})]
+    session.run([tf.assign(v, values.pop(0)) for v, name, _ in variables if "moving" not in name])
+    session.run(tf.global_variables_initializer())
+    moving = {
+        name: tf.Variable.of(node) for name, node in tf.get_default_graph().variables().items()
+    }
+    session.run([tf.assign(moving[f"bn_moving_{name}"], CONTENT[name]) for name in VECTORS[2:]])
+    check(session.trace(y, {x: IMAGE}), session.run(y, {x: IMAGE}))
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_a_symbol_of_mxnet_is_folded_by_the_session(config: str) -> None:
+    y = mx.Convolution(mx.Variable("x"), kernel=(3, 3), num_filter=4, no_bias=True, name="conv")
+    y = mx.relu(mx.BatchNorm(y, eps=0.01, fix_gamma=False, name="bn"))
+    run = y.simple_bind(config, x=IMAGE.shape)
+    arrays = {"x": IMAGE, "conv_weight": CONTENT["weight"]}
+    arrays |= {"bn_gamma": CONTENT["gamma"], "bn_beta": CONTENT["beta"]}
+    arrays |= {"bn_moving_mean": CONTENT["mean"], "bn_moving_var": CONTENT["variance"]}
+    for name, array in (*run.arg_dict.items(), *run.aux_dict.items()):
+        array[:] = arrays[name]
+    graph = y.graph(training=False)
+    leaves = {node.outputs[0]: arrays[node.name] for node in graph.nodes if node.is_leaf}
+    session = tf.Session(config)
+    check(
+        session.trace_values(graph.outputs, [*leaves], [*leaves.values()]),
+        run.forward(is_train=False)[0],
+    )
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_a_model_of_onnx_is_folded_by_the_session(config: str) -> None:
+    nodes = [
+        helper.make_node("Conv", ["x", "weight"], ["h"]),
+        helper.make_node("BatchNormalization", ["h", *VECTORS], ["z"], epsilon=0.01),
+        helper.make_node("Relu", ["z"], ["y"]),
+    ]
+    x, y = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+        for name, shape in (("x", ["n", 3, 6, 5]), ("y", ["n", 4, 4, 3]))
+    )
+    weights = [numpy_helper.from_array(array, name) for name, array in CONTENT.items()]
+    graph = helper.make_graph(nodes, "net", [x], [y], weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    onnx.checker.check_model(model)
+    inputs, outputs = load(model)
+    session = tf.Session(config)
+    session.run(tf.initialize_all_variables())
+    feeds = {inputs["x"]: IMAGE}
+    check(session.trace(outputs["y"], feeds), session.run(outputs["y"], feeds))

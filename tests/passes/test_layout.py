@@ -39,6 +39,14 @@ def test_other_arrays_with_four_axes_stay_row_major() -> None:
     assert strides(ops.tanh(X), ops.softmax(X, axis=-1)) == {}
 
 
+def test_a_filter_that_is_computed_agrees_with_its_variable() -> None:
+    scale = ops.placeholder(dtype="float32", shape=(4, 1, 1, 1), name="scale")
+    scaled = ops.mul(W, scale)
+    found = strides(ops.conv2d(X, scaled))
+    assert found[scaled] == found[W] == channels_last((4, 3, 3, 3))
+    assert scale not in found
+
+
 def test_what_updates_a_filter_agrees_with_it() -> None:
     average = ops.variable(dtype="float32", shape=(4, 3, 3, 3), name="w_m")
     slope = ops.conv2d_weight_grad(ops.conv2d(X, W), X, W)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,9 @@ from tinyflow import ops
 from tinyflow.ir import Graph, Value, text
 from tinyflow.passes import infer
 from tinyflow.passes.simplify import drop_idle, fold_constants, merge_equal, simplify, sweep
+from tinyflow.runtime.interpreter import interpret
 
+Perm = tuple[int, ...] | None
 X = ops.placeholder(dtype="float32", shape=(4, 3), name="x")
 W = ops.variable(dtype="float32", shape=(4, 3), name="w")
 
@@ -56,6 +60,9 @@ def test_a_scalar_fill_is_a_number() -> None:
         lambda x: ops.reshape(ops.reshape(x, shape=(12,)), shape=(4, 3)),
         lambda x: ops.broadcast_to(x, shape=(4, 3)),
         lambda x: ops.transpose(x, perm=(0, 1)),
+        lambda x: ops.transpose(ops.transpose(x)),
+        lambda x: ops.transpose(ops.transpose(x, perm=(1, 0)), perm=(1, 0)),
+        lambda x: ops.reshape(ops.reshape(ops.reshape(x, shape=(12,)), shape=(6, 2)), shape=(4, 3)),
     ],
 )
 def test_ops_that_change_nothing_vanish(idle: object) -> None:
@@ -79,6 +86,19 @@ def test_ops_that_change_nothing_vanish(idle: object) -> None:
 def test_ops_that_change_something_stay(busy: object) -> None:
     before = typed(busy(ops.exp(X)))  # type: ignore[operator]
     assert names(simplify(before)) == names(before)
+
+
+@pytest.mark.parametrize("second", [None, *permutations(range(3))])
+@pytest.mark.parametrize("first", [None, *permutations(range(3))])
+def test_transposes_vanish_if_the_second_undoes_the_first(first: Perm, second: Perm) -> None:
+    x = ops.placeholder(dtype="float32", shape=(2, 2, 2), name="x")
+    graph = typed(ops.tanh(ops.transpose(ops.transpose(x, perm=first), perm=second)))
+    folded, array = simplify(graph), np.arange(8, dtype="float32").reshape(2, 2, 2)
+    found, wanted = (interpret(each, {x: array})[0] for each in (folded, graph))
+    np.testing.assert_array_equal(found, wanted)
+    undone = np.array_equal(wanted, np.tanh(array))
+    if (first is None) == (second is None):
+        assert ("transpose" not in names(folded)) == undone
 
 
 def test_an_unknown_size_is_never_taken_for_equal() -> None:
@@ -125,6 +145,14 @@ def test_different_attributes_stay_apart() -> None:
     a = ops.reduce_sum(X, reduction_indices=(0,), keepdims=True)
     b = ops.reduce_sum(X, reduction_indices=(0,), keepdims=False)
     assert names(sweep(typed(a, b), merge_equal())).count("reduce_sum") == 2
+
+
+def test_attributes_of_either_sign_of_zero_stay_apart() -> None:
+    graph = typed(*(ops.normal(shape=(2,), dtype="float32", seed=1, mean=m) for m in (0.0, -0.0)))
+    assert names(sweep(graph, merge_equal())).count("normal") == 2
+    square = ops.placeholder(dtype="float32", shape=(3, 3), name="square")
+    scaled = [ops.gemm(square, square, square, alpha=alpha) for alpha in (0.0, -0.0, 0.0)]
+    assert names(sweep(typed(*scaled), merge_equal())).count("gemm") == 2
 
 
 def test_draws_merge_only_if_they_share_a_seed() -> None:

@@ -29,8 +29,8 @@ def layout(graph: Graph) -> Graph:
     """Provide STRIDES: images, filters and what is computed from them element by element are NHWC.
 
     Follows each image through elementwise ops and into the variables that they update, so that a
-    filter, its gradient and its moving averages agree. Per op, not per rank: other arrays with four
-    axes keep their layout.
+    filter, its gradient and its moving averages agree, and a variable with the filter that is
+    computed from it. Per op, not per rank: other arrays with four axes keep their layout.
     """
     shapes, found = graph.fact(SHAPES), dict[Value, Strides]()
     before = -1
@@ -49,17 +49,21 @@ def _images(
 ) -> list[Value]:
     """Values next to ``node`` that are to be NHWC."""
     if node.op in _IMAGE_OPS:
-        position = _FILTER.get(node.op)
-        weight = [] if position is None else [node.inputs[position]]
-        return [*node.outputs, *(v for v in weight if v.node.op is ops.variable)]
+        filters = [node.inputs[_FILTER[node.op]]] if node.op in _FILTER else []
+        filters += [v for made in filters if _by_element(made.node) for v in made.node.inputs]
+        ours = [v for v in filters if v.node.op is ops.variable or _by_element(v.node)]
+        return [*node.outputs, *ours]
     if node.op.mutates:
         either = any(value in found for value in (*node.inputs, *node.outputs))
         return [node.inputs[0], *node.outputs] if either else []
-    flat = node.op is ops.fused and all(n.op.expr or n.op.leaf for n in node.attrs["body"].nodes)
-    if not (node.op.expr or flat):
-        return []
-    images = [shapes[value] for value in node.inputs if value in found]
+    images = [shapes[value] for value in node.inputs if value in found and _by_element(node)]
     return [value for value in node.outputs if shapes[value] in images]
+
+
+def _by_element(node: Node) -> bool:
+    """True for elementwise ops, also several in one kernel."""
+    flat = node.op is ops.fused and all(n.op.expr or n.op.leaf for n in node.attrs["body"].nodes)
+    return flat or node.op.expr is not None
 
 
 def channels_last(shape: tuple[int, ...]) -> Strides:

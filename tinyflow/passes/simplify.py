@@ -1,4 +1,4 @@
-"""Compute less: fold constants, drop idle ops, share equal results. Layer: passes."""
+"""Compute less: fold constants and normalisation, drop idle ops, share results. Layer: passes."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 
 from tinyflow import ops
-from tinyflow.ir import Graph, Node, Value, rewrite
-from tinyflow.passes.infer import DTYPES, SHAPES, carry_types
+from tinyflow.ir import Graph, Node, Value, rewrite, users
+from tinyflow.ops.algebra import ABSORBED, NEUTRAL
+from tinyflow.ops.site import Site, write_out
+from tinyflow.passes.infer import DTYPES, SHAPES, carry_types, infer, remember_types
 from tinyflow.types import DType, Shape, is_static
 
-__all__ = ["Kind", "Rule", "drop_idle", "fold_constants", "merge_equal", "simplify", "sweep"]
+__all__ = ["Rule", "absorb", "drop_idle", "fold_constants", "merge_equal", "simplify", "sweep"]
 
 Kind = tuple[Shape, DType | None]
 Rule = Callable[[Node, Mapping[Value, Kind]], tuple[Value, ...] | None]
@@ -23,12 +25,32 @@ _FILLS = {ops.zeros: 0.0, ops.ones: 1.0}
 
 
 def simplify(graph: Graph) -> Graph:
-    """An equal graph with fewer nodes; types are carried along.
+    """An equal graph that computes less; types are carried along.
 
     Only rules that keep every result bit for bit, or up to one rounding of a constant: no
-    reassociation, no ``x * 0 = 0`` (nan), nothing that changes what is written or drawn.
+    reassociation, no ``x * 0 = 0`` (nan), nothing that changes what is written or drawn. The one
+    exception is ``absorb``: images that are normalised in a convolution differ by some roundings.
     """
-    return sweep(graph, fold_constants, drop_idle, merge_equal())
+    return absorb(sweep(graph, fold_constants, drop_idle, merge_equal()))
+
+
+def absorb(graph: Graph) -> Graph:
+    """Let convolutions do the work of the inference batch normalisation that alone reads them.
+
+    Equal up to rounding where everything is finite and variance + epsilon is above 0; nan for nan.
+    A graph that writes, or in which nodes wait for others, stays as it is: there the filters may
+    have to be read before a write that gamma has to be read after. The rule: ``ops/algebra.py``.
+    """
+    ordered = any(node.op.mutates or node.after for node in graph.nodes)
+    if ordered or not any(node.op in ABSORBED for node in graph.nodes):
+        return graph
+    shared = {value for value, uses in users(graph).items() if len(uses) > 1} | {*graph.outputs}
+
+    def rule(node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...] | None:
+        site = Site(node, inputs, graph.fact(SHAPES), graph.fact(DTYPES))
+        return write_out(ABSORBED, site) if shared.isdisjoint(node.inputs[:1]) else None
+
+    return infer(remember_types(graph, *rewrite(graph, rule)))
 
 
 def sweep(graph: Graph, *rules: Rule) -> Graph:
@@ -45,12 +67,10 @@ def sweep(graph: Graph, *rules: Rule) -> Graph:
         kind = [(shapes[value], dtypes[value]) for value in old.outputs]
         kinds.update(zip(made, kind))
         for rule in rules:
-            found = rule(made[0].node, kinds)
-            if found is not None:
-                made = found
-                kinds.update(zip(made, kind))
-                if made != made[0].node.outputs:  # one result of an earlier node
-                    break
+            made = rule(made[0].node, kinds) or made
+            kinds.update(zip(made, kind))
+            if made != made[0].node.outputs:  # one result of an earlier node
+                break
         return made
 
     return carry_types(graph, *rewrite(graph, improved))
@@ -81,15 +101,6 @@ def _number(value: Value) -> Any:
     return node.attrs["value"][()] if plain else None
 
 
-_NEUTRAL: Mapping[str, tuple[float, tuple[int, ...]]] = {  # op: number, positions it may stand at
-    "add": (-0.0, (0, 1)),  # -0.0 + 0.0 is 0.0
-    "sub": (0.0, (1,)),
-    "mul": (1.0, (0, 1)),
-    "div": (1.0, (1,)),
-    "pow": (1.0, (1,)),
-}
-
-
 def drop_idle(node: Node, kinds: Mapping[Value, Kind]) -> tuple[Value, ...] | None:
     """Drop ``x + 0``, ``x * 1``, ``-(-x)``, moves that undo each other or move nothing.
 
@@ -112,20 +123,17 @@ def _waits(node: Node) -> bool:
 def _same_value(node: Node) -> Value | None:
     """What the node repeats, if that has its type."""
     inputs = node.inputs
-    number, places = _NEUTRAL.get(node.op.name, (0.0, ()))
+    number, places = NEUTRAL.get(node.op.name, (0.0, ()))
     for position in places:
         found = _FILLS.get(inputs[position].node.op, _number(inputs[position]))
         if found == number and _sign(found) in (None, _sign(number)):
             return inputs[1 - position]
-    if node.op is ops.reshape:
-        return _before_reshapes(inputs[0])
-    if node.op in (ops.broadcast_to, ops.cast, ops.with_gradient):
-        return inputs[0]
-    if node.op is ops.transpose and _sorted(node.attrs["perm"]):
-        return inputs[0]
-    if node.op is ops.neg and inputs[0].node.op is ops.neg:
+    if node.op in (ops.neg, ops.reshape, ops.transpose) and _cancel(inputs[0].node, node):
         return inputs[0].node.inputs[0]
-    return None
+    if node.op in (ops.reshape, ops.broadcast_to, ops.cast, ops.with_gradient):
+        return inputs[0]
+    perm = node.attrs["perm"] if node.op is ops.transpose else None
+    return inputs[0] if perm == tuple(range(len(perm or ()))) else None
 
 
 def _sign(number: Any) -> bool | None:
@@ -133,21 +141,19 @@ def _sign(number: Any) -> bool | None:
     return bool(np.signbit(number)) if isinstance(number, float | np.floating) else None
 
 
-def _before_reshapes(value: Value) -> Value:
-    while value.node.op is ops.reshape and not value.node.after:
-        value = value.node.inputs[0]
-    return value
-
-
-def _sorted(perm: tuple[int, ...] | None) -> bool:
-    return perm is not None and perm == tuple(range(len(perm)))
+def _cancel(first: Node, second: Node) -> bool:
+    """True if the second of two equal ops undoes the first, up to the shape."""
+    a, b = first.attrs.get("perm"), second.attrs.get("perm")
+    if first.op is not second.op or a is None or b is None:
+        return first.op is second.op and a is b  # None reverses the axes, or there is no perm
+    return [a[axis] for axis in b] == sorted(a)
 
 
 def _shorter(node: Node) -> tuple[Value, ...] | None:
     """The node without a move in front of it that it can make itself."""
     inputs = node.inputs
     if node.op is ops.reshape and inputs[0].node.op is ops.reshape:
-        return (ops.reshape(_before_reshapes(inputs[0]), name=node.name, **node.attrs),)
+        return (ops.reshape(inputs[0].node.inputs[0], name=node.name, **node.attrs),)
     if node.op is not ops.matmul:
         return None
     attrs, factors = dict(node.attrs), list(inputs)
@@ -182,4 +188,4 @@ def _key(value: Any) -> Hashable:
     """An attribute as it is compared: large arrays by identity, for reading them all takes long."""
     if isinstance(value, np.ndarray):
         return value.dtype.str, value.shape, value.tobytes() if value.size <= 64 else id(value)
-    return value if isinstance(value, Hashable) else id(value)
+    return repr(value) if isinstance(value, float) else value  # 0.0 and -0.0 are not the same

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tinyflow import ops
-from tinyflow.frontend.inference import fold_batch_norm, for_inference
+from tinyflow.frontend.inference import for_inference
 from tinyflow.frontend.tf.conv import from_nchw, layout_of, to_nchw
 from tinyflow.frontend.tf.scope import current_scope
 from tinyflow.frontend.tf.tensor import Like, Tensor, Variable, forward_shape, unwrap
@@ -117,9 +117,5 @@ def batch_normalization(
 
 
 def inference(tensor: Tensor) -> Tensor:
-    """The same network in inference: batch normalisation by moving values, all variables shared.
-
-    A normalisation that follows a convolution becomes part of its filters and bias.
-    """
-    graph = fold_batch_norm(for_inference(Graph((tensor.value,))))
-    return Tensor(graph.outputs[0])
+    """The same network in inference: batch normalisation by moving values, all variables shared."""
+    return Tensor(for_inference(Graph((tensor.value,))).outputs[0])
