@@ -67,10 +67,11 @@ def sweep(graph: Graph, *rules: Rule) -> Graph:
         kind = [(shapes[value], dtypes[value]) for value in old.outputs]
         kinds.update(zip(made, kind))
         for rule in rules:
-            made = rule(made[0].node, kinds) or made
-            kinds.update(zip(made, kind))
-            if made != made[0].node.outputs:  # one result of an earlier node
-                break
+            if found := rule(made[0].node, kinds):
+                made = found
+                kinds.update(zip(made, kind))
+                if made != made[0].node.outputs:  # one result of an earlier node
+                    break
         return made
 
     return carry_types(graph, *rewrite(graph, improved))
