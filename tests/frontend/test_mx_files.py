@@ -113,9 +113,9 @@ def test_attributes_are_read_as_the_languages_of_mxnet_wrote_them() -> None:
     )
 
 
-def file(*rows: Any, heads: Any = ((1, 0, 0),)) -> str:
+def file(*rows: Any, heads: Any = ((1, 0, 0),), **more: Any) -> str:
     data = {"op": "null", "name": "data", "inputs": []}
-    return json.dumps({"nodes": [data, *rows], "heads": heads})
+    return json.dumps({"nodes": [data, *rows], "heads": heads, **more})
 
 
 def node(op: str, inputs: Any = ((0, 0, 0),), **attrs: str) -> dict[str, Any]:
@@ -159,6 +159,35 @@ def node(op: str, inputs: Any = ((0, 0, 0),), **attrs: str) -> dict[str, Any]:
         (file(node("conv2d", layout="NHWC")), "n1: node 1.*'layout'.*'NHWC'; expected.*'NCHW'"),
         (file(node("sum", exclude="True")), "n1: node 1.*'exclude'.*True"),
         (json.dumps({"nodes": [], "heads": [], "attrs": {"shape": []}}), "not a symbol.*IndexE"),
+        (file(node("FullyConnected", num_hidden="-3")), "n1: node 1.*num_hid.*got -3; expected 1"),
+        (
+            file(node("dense", units="0")),
+            "n1: node 1.*num_hidden': this.*; got 0; expected 1 or",
+        ),
+        (
+            file(node("Pooling", kernel="(2, 0)")),
+            r"'kernel': this.*; got \(2, 0\); expected 1 or",
+        ),
+        (
+            file(node("Pooling", kernel="(2, 2)", stride="(0, 1)")),
+            "'stride': this value is not supported",
+        ),
+        (
+            file(node("Pooling", kernel="(2, 2)", pad="(-1, 0)")),
+            "'pad': this value is not supported.*0 or more",
+        ),
+        (file(node("Convolution", num_group="0")), "'num_group': this value is not supported"),
+        (
+            file(node("Reshape", shape="-" * 99999)),
+            "not a symbol.*node 1: .*Error.*Save the symbol",
+        ),
+        (file(node("clip", a_min="[" * 99999)), "node 1.*'a_min': cannot read"),
+        (file(heads=[]), r"no heads; got \[\]; expected one or more. Name the results"),
+        (file(heads=[[-1, 0, 0]]), "heads refers to node '-1'.*0 to 0"),
+        (file(node("relu"), arg_nodes=[0, 1]), r"arg_nodes.*got \[0, 1\]; expected \[0\]. List"),
+        (file(node("relu"), arg_nodes=[0, 7]), r"arg_nodes are.*got \[0, 7\]; expected \[0\]"),
+        (file(node("relu"), arg_nodes="0"), r"arg_nodes are.*got 0; expected \[0\]"),
+        (file(node("relu"), arg_nodes=None), r"arg_nodes are.*got None; expected \[0\]"),
         ("{", "not a symbol file of MXNet; got node 0: JSONDecodeError"),
         ("[]", "not a symbol file of MXNet"),
         ('{"nodes": 3}', "not a symbol file of MXNet"),
@@ -169,6 +198,17 @@ def node(op: str, inputs: Any = ((0, 0, 0),), **attrs: str) -> dict[str, Any]:
 def test_a_broken_file_is_refused(source: str, message: str) -> None:
     with pytest.raises(GraphError, match=message):
         mx.load_json(source)
+
+
+def test_an_operator_refuses_sizes_that_cannot_be_when_it_is_made() -> None:
+    with pytest.raises(GraphError, match="'fc'.*test_mx_files.*num_hidden': this.*; got -3"):
+        mx.FullyConnected(mx.Variable("x"), num_hidden=-3, name="fc")
+
+
+def test_a_broken_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "net.json").write_text(file(node("LRN")))
+    with pytest.raises(GraphError, match="LRN 'n1': '.*net.json': operator is not supported"):
+        mx.load(tmp_path / "net.json")
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

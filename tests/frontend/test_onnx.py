@@ -419,3 +419,25 @@ def test_the_engine_itself_does_not_import_onnx() -> None:
     code = "import sys, tinyflow, tinyflow.frontend.mx, tinyflow.cli; print('onnx' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_a_broken_part_of_a_model_is_named() -> None:
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [2])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [2])
+    pool = helper.make_node("MaxPool", ["x"], ["y"], name="pool")
+    add = helper.make_node("Add", ["x", "w"], ["y"])
+    short = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[2], raw_data=b"1234")
+    for nodes, stored, outputs, message in (
+        ([pool], [], [y], "MaxPool 'pool': not as ONNX.*KeyError: 'kernel_shape'. Export"),
+        ([add], [short], [y], "stored 'w': not as ONNX writes it; got ValueError"),
+        ([], [], [y], "outputs: no node before gives this; got y"),
+    ):
+        graph = helper.make_graph(nodes, "broken", [x], outputs, stored)
+        with pytest.raises(GraphError, match=message):
+            load(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]))
+
+
+def test_bytes_that_are_no_model_are_an_error_that_names_the_file(tmp_path: Path) -> None:
+    (tmp_path / "bad.onnx").write_bytes(b"\x12\x02\xff\xfe")
+    with pytest.raises(GraphError, match="bad.onnx: not a model of ONNX; got .*Export the model"):
+        load(tmp_path / "bad.onnx")

@@ -184,3 +184,9 @@ def test_nothing_cannot_be_joined() -> None:
         GraphError, match=r"test_parts.py:.*wrong number of inputs; got 0; expected 1 to"
     ):
         ops.concat()
+
+
+@pytest.mark.parametrize("count", [-1, 2**70])
+def test_split_refuses_a_number_of_parts_that_cannot_be(count: int) -> None:
+    with pytest.raises(GraphError, match=f"wrong number of parts; got {count}; expected 0 to"):
+        ops.split(ops.placeholder(dtype="float32", name="x"), num=count)

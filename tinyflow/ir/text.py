@@ -100,7 +100,7 @@ def decode_attr(attribute: Attribute, source: str, ops: Mapping[str, Op]) -> Any
         if attribute.kind == "shape":
             source = source.replace("?", "null")
         return attribute.check(json.loads(source))
-    except (ValueError, TypeError, IndexError) as error:
+    except (ValueError, TypeError, IndexError, RecursionError) as error:
         expected = f"a value of kind {attribute.kind}"
         raise GraphError("cannot read an attribute", got=source[:80], expected=expected) from error
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tinyflow.errors import DTypeError, ShapeError
+from tinyflow.errors import DTypeError, GraphError, ShapeError
 from tinyflow.ir.op import Attribute, DTypes, Op, Shapes
 from tinyflow.ops.rules import (
     ANY,
@@ -104,9 +104,11 @@ def _equal_sizes(whole: int | None, axis: int, rank: int, parts: Shapes) -> _Siz
 
 
 def _parts(attrs: Mapping[str, Any]) -> tuple[str, ...]:
-    """Names of the results."""
-    sizes = attrs.get("sizes")
-    return tuple(f"y{i}" for i in range(attrs["num"] if sizes is None else len(sizes)))
+    """Names of the results; of billions, the names alone would fill the memory."""
+    count = attrs["num"] if attrs.get("sizes") is None else len(attrs["sizes"])
+    if not 0 <= count <= 2**16:
+        raise GraphError("wrong number of parts", got=count, expected="0 to 65536")
+    return tuple(f"y{i}" for i in range(count))
 
 
 split = Op(

@@ -22,7 +22,10 @@ from tinyflow.ir.op import Op
 __all__ = ["IGNORED", "read", "write"]
 
 IGNORED = frozenset({"workspace", "cudnn_tune", "cudnn_off", "ctx_group", "force_mirroring"})
-_BROKEN = (ValueError, KeyError, TypeError, IndexError, AttributeError)
+_BROKEN = (
+    *(ValueError, KeyError, TypeError, IndexError, AttributeError),
+    *(SyntaxError, RecursionError, MemoryError),  # literal_eval, of text nested too deep
+)
 _ALIASES = {name.lower(): name for name in ("Flatten", "Reshape", "Concat")}
 _ALIASES |= {"Softmax": "SoftmaxOutput"}  # before 0.7
 _ALIASES |= {f"{name}_v1": name for name in ("BatchNorm", "Convolution", "Pooling")}
@@ -52,7 +55,7 @@ def read(source: str) -> Graph:
     """The graph in a symbol file. What speaks to optimizers and devices (lr_mult) is dropped.
 
     Raises GraphError: not such a file, an operator or attribute that is not supported, naming the
-    node, a reference to no earlier node.
+    node, a reference to no earlier node, no heads, ``arg_nodes`` that are not the variables.
     """
     rows: list[dict[str, Any]] = []
     places: list[int] = []  # of the nodes in the file among the rows
@@ -75,10 +78,28 @@ def read(source: str) -> Graph:
             places.append(len(rows))
             rows.append({"op": op.name, "name": row["name"], "attrs": texts, "inputs": inputs})
         heads = [[_at(places, entry[0]), *entry[1:]] for entry in document["heads"]]
-    except (*_BROKEN, SyntaxError, RecursionError) as error:
+        _check_ends(document)
+    except _BROKEN as error:
         got = f"node {len(places)}: {type(error).__name__}: {error}"
-        raise GraphError("not a symbol file of MXNet", got=got[:120]) from None
+        expected, fix = "nodes and heads as MXNet writes them", "Save the symbol again."
+        what = "not a symbol file of MXNet"
+        raise GraphError(what, got=got[:120], expected=expected, fix=fix) from None
     return from_json(json.dumps({"nodes": rows, "heads": heads}), {**DIALECT, "null": NULL})
+
+
+def _check_ends(document: Mapping[str, Any]) -> None:
+    """There is a result, and ``arg_nodes``, if given, are the variables."""
+    if not document["heads"]:
+        fix = "Name the results of the network as [node, index, version]."
+        raise GraphError("the file has no heads", got="[]", expected="one or more", fix=fix)
+    variables = [place for place, row in enumerate(document["nodes"]) if row["op"] == "null"]
+    got = document.get("arg_nodes", variables)
+    if got != variables:
+        what, fix = (
+            "arg_nodes are not the variables",
+            "List the nodes with op null, or leave it out.",
+        )
+        raise GraphError(what, got=f"{got}"[:80], expected=f"{variables}"[:80], fix=fix)
 
 
 def _at(places: list[int], index: Any) -> Any:

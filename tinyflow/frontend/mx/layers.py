@@ -7,12 +7,14 @@ which training writes (MXNet's FMutateInputs).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
+
+import numpy as np
 
 from tinyflow import ops
 from tinyflow.errors import DTypeError, GraphError
-from tinyflow.ir.op import Attribute, DTypes, Op
+from tinyflow.ir.op import REQUIRED, Attribute, DTypes, Op
 from tinyflow.ops.rules import attribute_dtype
 
 __all__ = ["BINARY", "DIALECT", "NULL", "REDUCTIONS", "SCALAR", "UNARY"]
@@ -20,23 +22,40 @@ __all__ = ["BINARY", "DIALECT", "NULL", "REDUCTIONS", "SCALAR", "UNARY"]
 _KINDS: Mapping[type, str] = {bool: "bool", int: "int", float: "float", str: "str", tuple: "ints"}
 
 
-class _Only(Attribute):
-    """An attribute of which just these values are supported; the first is the default."""
+class _Checked(Attribute):
+    """An attribute of which not all values are supported: ``fits`` tells which."""
 
-    __slots__ = ("values",)
-    values: tuple[Any, ...]
+    __slots__ = ("expected", "fits")
+    fits: Callable[[Any], bool]
+    expected: str
 
-    def __init__(self, *values: Any) -> None:
-        Attribute.__init__(self, _KINDS[type(values[0])], values[0])
-        object.__setattr__(self, "values", values)
+    def __init__(self, default: Any, fits: Callable[[Any], bool], expected: str) -> None:
+        Attribute.__init__(self, *_kind_and_default(default))
+        object.__setattr__(self, "fits", fits)
+        object.__setattr__(self, "expected", expected)
 
     def check(self, value: object) -> Any:
         """Return the value; raises GraphError with got and expected."""
         value = Attribute.check(self, value)
-        if value not in self.values:
-            expected = " or ".join(map(repr, self.values))
-            raise GraphError("this value is not supported", got=repr(value), expected=expected)
+        if not self.fits(value):
+            what, got = "this value is not supported", repr(value)
+            raise GraphError(what, got=got, expected=self.expected)
         return value
+
+
+def _kind_and_default(given: Any) -> tuple[str, Any]:
+    """Of an attribute that is given by its default, or by its type if it is required."""
+    return (_KINDS[given], REQUIRED) if isinstance(given, type) else (_KINDS[type(given)], given)
+
+
+def _only(*values: Any) -> Attribute:
+    """Just these values are supported; the first is the default."""
+    return _Checked(values[0], lambda value: value in values, " or ".join(map(repr, values)))
+
+
+def _sizes(given: Any, least: int = 1) -> Attribute:
+    """One or several numbers, none less than ``least``."""
+    return _Checked(given, lambda value: np.min(value, initial=least) >= least, f"{least} or more")
 
 
 def _one_dtype(attrs: Mapping[str, Any], ins: DTypes, outs: DTypes) -> tuple[DTypes, DTypes]:
@@ -53,9 +72,8 @@ def _layer(name: str, inputs: str, attrs: Mapping[str, Any], doc: str, results: 
     """A row. An attribute is given by its default, or by its type if it is required."""
     attributes = {}
     for key, given in attrs.items():
-        kind = _KINDS.get(given) or _KINDS.get(type(given), "")
-        plain = Attribute(kind) if isinstance(given, type) else Attribute(kind, given)
-        attributes[key] = given if isinstance(given, Attribute) else plain
+        known = isinstance(given, Attribute)
+        attributes[key] = given if known else Attribute(*_kind_and_default(given))
     slots = tuple(inputs.split())
     return Op(
         *(name, slots, lambda _, ins, outs: (ins, outs)),
@@ -79,25 +97,27 @@ NULL = _layer(
 FullyConnected = _layer(
     "FullyConnected",
     "data weight bias",
-    {"num_hidden": int, "no_bias": False, "flatten": _Only(True)},
+    {"num_hidden": _sizes(int), "no_bias": False, "flatten": _only(True)},
     doc="data (n, ...) @ weight.T + bias -> (n, num_hidden).",
 )
-_WINDOW = {"stride": (), "pad": (), "layout": _Only("None", "NCHW")}
+_STEPS = _sizes(())
+_WINDOW = {"stride": _STEPS, "pad": _sizes((), 0), "layout": _only("None", "NCHW")}
+_SPREAD = {"dilate": _STEPS, "num_group": _sizes(1)}
 Convolution = _layer(
     "Convolution",
     "data weight bias",
-    {"kernel": tuple, "num_filter": int, "no_bias": False, **_WINDOW, "dilate": (), "num_group": 1},
+    {"kernel": _sizes(tuple), "num_filter": _sizes(int), "no_bias": False, **_WINDOW, **_SPREAD},
     doc="""Convolution of images (n, c, h, w) with num_filter filters, dilated, and in groups of
     channels that do not see each other.""",
 )
-_GLOBAL = {"global_pool": False, "pooling_convention": _Only("valid"), "count_include_pad": True}
+_GLOBAL = {"global_pool": False, "pooling_convention": _only("valid"), "count_include_pad": True}
 Pooling = _layer(
     "Pooling",
     "data",
-    {"kernel": (), "pool_type": _Only("max", "avg"), **_WINDOW, **_GLOBAL},
+    {"kernel": _STEPS, "pool_type": _only("max", "avg"), **_WINDOW, **_GLOBAL},
     doc="The maximum or mean of each window of images, or with global_pool of each image.",
 )
-_FIXED = {"use_global_stats": False, "output_mean_var": _Only(False), "axis": _Only(1)}
+_FIXED = {"use_global_stats": False, "output_mean_var": _only(False), "axis": _only(1)}
 BatchNorm = _layer(
     "BatchNorm",
     "data gamma beta moving_mean moving_var",
@@ -108,29 +128,29 @@ BatchNorm = _layer(
 Activation = _layer(
     "Activation",
     "data",
-    {"act_type": _Only("relu", "sigmoid", "tanh")},
+    {"act_type": _only("relu", "sigmoid", "tanh")},
     doc="relu, sigmoid or tanh of each element.",
 )
 Dropout = _layer(
     "Dropout",
     "data",
-    {"p": 0.5, "mode": _Only("training"), "axes": _Only(())},
+    {"p": 0.5, "mode": _only("training"), "axes": _only(())},
     results="y mask",
     doc="In training 0 with probability p, else data / (1 - p).",
 )
-_PLAIN = {key: _Only(False) for key in ("use_ignore", "multi_output", "preserve_shape", "out_grad")}
-_SCALE = {"grad_scale": 1.0, "normalization": _Only("null", "batch", "valid")}
+_PLAIN = {key: _only(False) for key in ("use_ignore", "multi_output", "preserve_shape", "out_grad")}
+_SCALE = {"grad_scale": 1.0, "normalization": _only("null", "batch", "valid")}
 SoftmaxOutput = _layer(
     "SoftmaxOutput",
     "data label",
-    {**_SCALE, **_PLAIN, "ignore_label": -1.0, "smooth_alpha": _Only(0.0)},
+    {**_SCALE, **_PLAIN, "ignore_label": -1.0, "smooth_alpha": _only(0.0)},
     doc="softmax(data) with the gradient of the cross-entropy: softmax(data) - onehot(label).",
 )
 Concat = _layer("Concat", "data", {"num_args": 0, "dim": 1}, doc="The inputs in a row along dim.")
 Reshape = _layer(
     "Reshape",
     "data",
-    {"shape": tuple, "reverse": _Only(False)},
+    {"shape": tuple, "reverse": _only(False)},
     doc="data under another shape, of which one size may be -1; (0, -1) flattens.",
 )
 softmax, log_softmax = (
@@ -148,7 +168,7 @@ dot = _layer("dot", "lhs rhs", _TURNED, doc="The product of two matrices.")
 batch_dot = _layer("batch_dot", "lhs rhs", _TURNED, doc="The products of matrices (n, ., .).")
 clip = _layer("clip", "data", {"a_min": float, "a_max": float}, doc="data, cut off at both ends.")
 SoftmaxActivation = _layer(
-    "SoftmaxActivation", "data", {"mode": _Only("instance")}, doc="softmax of each row."
+    "SoftmaxActivation", "data", {"mode": _only("instance")}, doc="softmax of each row."
 )
 
 UNARY = {"Flatten": ops.flatten_layer, "BlockGrad": ops.stop_gradient, "_copy": ops.identity}
@@ -161,7 +181,7 @@ BINARY["broadcast_power"] = ops.pow
 SCALAR = {f"_{sign}_scalar": op for sign, op in {**_SIGNS, "power": ops.pow}.items()}
 _NUMBER_FIRST = {"minus": ops.sub, "div": ops.div, "power": ops.pow}
 SCALAR |= {f"_r{sign}_scalar": op for sign, op in _NUMBER_FIRST.items()}
-_AXES = {"axis": (), "keepdims": False, "exclude": _Only(False)}
+_AXES = {"axis": (), "keepdims": False, "exclude": _only(False)}
 
 _ROWS = (FullyConnected, Convolution, Pooling, BatchNorm, Activation, Dropout, SoftmaxOutput)
 DIALECT: Mapping[str, Op] = {

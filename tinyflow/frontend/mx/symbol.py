@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-from tinyflow.errors import GraphError
+from tinyflow.errors import GraphError, TinyflowError
 from tinyflow.frontend.mx.executor import Executor
 from tinyflow.frontend.mx.file import IGNORED, read, write
 from tinyflow.frontend.mx.layers import DIALECT, NULL
@@ -244,9 +244,12 @@ def load_json(source: str) -> Symbol:
 
 
 def load(path: str | Path) -> Symbol:
-    """Read ``model-symbol.json``; raises GraphError if there is no such file."""
+    """Read ``model-symbol.json``; raises GraphError if there is no such file, or it is broken."""
     try:
         source = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise GraphError("cannot read the file", node=str(path), got=str(error)) from None
-    return load_json(source)
+    try:
+        return load_json(source)
+    except TinyflowError as error:
+        raise error.within(f"'{path}'") from None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from tinyflow.types import as_dtype
 
 __all__ = ["load"]
 
+_BROKEN = (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError)
 OLDEST = 13  # before, Softmax flattens and axes are attributes
 
 
@@ -44,22 +46,33 @@ def load(model: onnx.ModelProto | str | Path) -> tuple[dict[str, Tensor], dict[s
     for info in model.graph.input:
         if info.name in reader.stored:
             continue
-        try:
+        with _reading(f"input '{info.name}'"):
             inputs[info.name] = Tensor(reader.placeholder(info))
-        except TinyflowError as error:
-            raise error.at(f"input '{info.name}'") from None
     for node in model.graph.node:
         reader.node(node)
-    outputs = {info.name: wrap(reader.value(info.name)) for info in model.graph.output}
-    return inputs, outputs
+    with _reading("outputs"):
+        return inputs, {info.name: wrap(reader.value(info.name)) for info in model.graph.output}
+
+
+@contextmanager
+def _reading(place: str) -> Iterator[None]:
+    """Whatever goes wrong inside is a TinyflowError that names the place."""
+    try:
+        yield
+    except TinyflowError as error:
+        raise error.at(place) from None
+    except _BROKEN as error:
+        got, fix = f"{type(error).__name__}: {error}"[:120], "Export the model again."
+        raise GraphError("not as ONNX writes it", node=place, got=got, fix=fix) from None
 
 
 def _read(path: Path) -> onnx.ModelProto:
     try:
         model = onnx.load_model_from_string(path.read_bytes())
         onnx.checker.check_model(model)
-    except (OSError, DecodeError, onnx.checker.ValidationError) as error:
-        raise GraphError("not a model of ONNX", node=str(path), got=str(error)[:120]) from None
+    except (OSError, ValueError, DecodeError, onnx.checker.ValidationError) as error:
+        what, got, fix = "not a model of ONNX", str(error)[:120], "Export the model again."
+        raise GraphError(what, node=str(path), got=got, fix=fix) from None
     return model
 
 
@@ -67,8 +80,10 @@ class _Reader:
     """What the names of a model stand for, as far as it is read."""
 
     def __init__(self, stored: Mapping[str, onnx.TensorProto]) -> None:
-        self.stored = {name: numpy_helper.to_array(proto) for name, proto in stored.items()}
-        self.values: dict[str, Value] = {}
+        self.stored, self.values = dict[str, Any](), dict[str, Value]()
+        for name, proto in stored.items():
+            with _reading(f"stored '{name}'"):
+                self.stored[name] = numpy_helper.to_array(proto)
 
     def placeholder(self, info: onnx.ValueInfoProto) -> Value:
         kind = info.type.tensor_type
@@ -97,10 +112,8 @@ class _Reader:
         if rule is None:
             known = ", ".join(_RULES)
             raise GraphError("operator is not supported", node=place, expected=known)
-        try:
+        with _reading(place):
             made = rule(_Site(self, proto))
-        except TinyflowError as error:
-            raise error.at(place) from None
         for name, value in zip(proto.output, made if isinstance(made, tuple) else (made,)):
             if isinstance(value, np.ndarray):
                 self.stored[name] = value
