@@ -6,6 +6,7 @@ tuple means that even the rank is not known. Zero is a size, never a sign for "u
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeGuard
@@ -81,16 +82,17 @@ _ORDER = tuple(DType)  # bool < int32 < int64 < float16 < bfloat16 < float32 < f
 def as_dtype(value: object) -> DType:
     """Turn a DType, a name such as "float32" or a numpy dtype into a DType.
 
-    Raises DTypeError naming the supported dtypes.
+    Raises DTypeError naming the supported dtypes, for anything else.
     """
     if isinstance(value, DType):
         return value
-    name = value if isinstance(value, str) else np.dtype(value).name  # type: ignore[call-overload]
+    name: Any = value
     try:
+        name = value if isinstance(value, str) else np.dtype(value).name  # type: ignore[call-overload]
         return DType(name)
-    except ValueError:
-        names = ", ".join(d.value for d in DType)
-        raise DTypeError("unsupported dtype", got=name, expected=f"one of {names}") from None
+    except (TypeError, ValueError):
+        names, got = ", ".join(d.value for d in DType), str(name)[:80]
+        raise DTypeError("unsupported dtype", got=got, expected=f"one of {names}") from None
 
 
 def promote(*dtypes: DType) -> DType:
@@ -113,11 +115,14 @@ def default_dtype(array: np.ndarray[Any, Any]) -> DType:
 def as_shape(value: object) -> Shape:
     """Check and normalise a shape given by a user: None, or a sequence of ints and Nones.
 
-    Raises ShapeError on a negative or non-integer size.
+    Raises ShapeError on a negative or non-integer size, and on what has no sizes.
     """
     if value is None:
         return None
-    dims = (value,) if isinstance(value, int | np.integer) else tuple(value)  # type: ignore[arg-type]
+    if not isinstance(value, int | np.integer | Iterable):
+        got, expected = repr(value)[:80], "None, or sizes such as [100, None]"
+        raise ShapeError("not a shape", got=got, expected=expected)
+    dims = (value,) if isinstance(value, int | np.integer) else tuple(value)
     for dim in dims:
         if dim is not None and (not isinstance(dim, int | np.integer) or dim < 0):
             raise ShapeError("a size must be None or an integer >= 0", got=dims)

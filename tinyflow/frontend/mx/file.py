@@ -80,10 +80,9 @@ def read(source: str) -> Graph:
         heads = [[_at(places, entry[0]), *entry[1:]] for entry in document["heads"]]
         _check_ends(document)
     except _BROKEN as error:
-        got = f"node {len(places)}: {type(error).__name__}: {error}"
-        expected, fix = "nodes and heads as MXNet writes them", "Save the symbol again."
-        what = "not a symbol file of MXNet"
-        raise GraphError(what, got=got[:120], expected=expected, fix=fix) from None
+        got = f"node {len(places)}: {type(error).__name__}: {error}"[:120]
+        what, expected = "not a symbol file of MXNet", "nodes and heads as MXNet writes them"
+        raise GraphError(what, got=got, expected=expected, fix="Save the symbol again.") from None
     return from_json(json.dumps({"nodes": rows, "heads": heads}), {**DIALECT, "null": NULL})
 
 

@@ -38,8 +38,7 @@ class _Checked(Attribute):
         """Return the value; raises GraphError with got and expected."""
         value = Attribute.check(self, value)
         if not self.fits(value):
-            what, got = "this value is not supported", repr(value)
-            raise GraphError(what, got=got, expected=self.expected)
+            raise GraphError("this value is not supported", got=repr(value), expected=self.expected)
         return value
 
 

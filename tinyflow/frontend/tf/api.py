@@ -11,7 +11,7 @@ import numpy as np
 from tinyflow import ops
 from tinyflow.adjoints import ADJOINTS, PlacedRules
 from tinyflow.errors import DTypeError, GraphError, ShapeError
-from tinyflow.frontend.tf.maths import add, identity, negative
+from tinyflow.frontend.tf.maths import add, identity, negative, subtract
 from tinyflow.frontend.tf.scope import current_scope
 from tinyflow.frontend.tf.tensor import Like, Tensor, Variable, apply, product_of, unwrap, wrap
 from tinyflow.ir import Graph, Node, Value
@@ -175,19 +175,19 @@ def assign(variable: Tensor, value: Like) -> Tensor:
     ShapeError for another shape, DTypeError for floats into integers.
     """
     if not isinstance(variable, Variable):
-        node, expected = variable.value.node, "a tf.Variable"
-        raise GraphError("only a variable can be assigned", node=node, expected=expected)
+        got, expected = repr(variable)[:80], "a tf.Variable"
+        raise GraphError("only a variable can be assigned", got=got, expected=expected)
     return variable.assign(value)
 
 
 def assign_add(variable: Tensor, value: Like) -> Tensor:
     """Write variable + value when run, as :func:`assign`; the result is the new content."""
-    return assign(variable, variable + value)
+    return assign(variable, add(variable, value))
 
 
 def assign_sub(variable: Tensor, value: Like) -> Tensor:
     """Write variable - value when run, as :func:`assign`; the result is the new content."""
-    return assign(variable, variable - value)
+    return assign(variable, subtract(variable, value))
 
 
 def add_n(inputs: Sequence[Like], name: str | None = None) -> Tensor:
@@ -202,7 +202,7 @@ def add_n(inputs: Sequence[Like], name: str | None = None) -> Tensor:
 
 def group(*inputs: Tensor, name: str | None = None) -> Tensor:
     """Run all inputs; fetches None."""
-    nodes = [tensor.value.node for tensor in inputs]
+    nodes = [unwrap(tensor).node for tensor in inputs]
     return Tensor(ops.group(after=(*nodes, *current_scope().waits), name=name))
 
 

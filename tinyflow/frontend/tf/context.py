@@ -83,7 +83,7 @@ def device(name: str | None) -> Iterator[None]:
     None: where the pass ``place`` finds it best, as outside of all blocks. The inner block wins.
     Raises RunError for a device of unknown kind; one that is missing is the session's to refuse.
     """
-    plain = None if name is None else name.lower().removeprefix("/").removeprefix("device:")
+    plain = None if name is None else str(name).lower().removeprefix("/").removeprefix("device:")
     token = PLACED_ON.set(None if plain is None else Device.parse(plain))
     try:
         yield

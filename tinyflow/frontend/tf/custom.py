@@ -33,11 +33,16 @@ def RegisterGradient(op_type: str) -> Callable[[Slope], Slope]:
     """Decorate a gradient for ``tf.Graph.gradient_override_map``: ``f(op, dy)`` gives one dx per
     input of ``op``, in the shape of that input, or None.
 
-    Raises GradientError if another function has the name; when an operation is made under the map,
-    if ``f`` does not return one tensor per input, or one of another shape.
+    Raises GradientError if it is no function, its name no text, or another function has the name;
+    when an operation is made under the map, if ``f`` does not return one tensor per input,
+    or one of another shape.
     """
 
     def register(f: Slope) -> Slope:
+        if not (isinstance(op_type, str) and callable(f)):
+            got, expected = f"{op_type!r} for {f!r}"[:80], "a name for a function of (op, dy)"
+            raise GradientError("cannot register a gradient", got=got, expected=expected)
+
         @wraps(f)
         def replace(made: Value, inputs: Sequence[Value]) -> Value:
             node, scope, xs = made.node, current_scope(), [wrap(x) for x in inputs]
@@ -48,7 +53,7 @@ def RegisterGradient(op_type: str) -> Callable[[Slope], Slope]:
             return value
 
         known = REGISTERED.setdefault(op_type, replace)
-        if (known.__module__, known.__qualname__) != (f.__module__, f.__qualname__):
+        if (known.__module__, known.__qualname__) != (replace.__module__, replace.__qualname__):
             fix = "Choose another name."
             raise GradientError(f"there is a gradient '{op_type}' already", fix=fix)
         REGISTERED[op_type] = replace  # a cell of a notebook that runs again
@@ -72,11 +77,15 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Tensor]:
             return tf.log(1 + e), lambda dy: dy * (1 - 1 / (1 + e))
     """
 
+    if not callable(f):
+        raise GradientError("cannot decorate", got=repr(f), expected="a function of tensors")
+
     @wraps(f)
     def decorated(*args: Like, **options: Any) -> Tensor:
         xs = [wrap(unwrap(argument)) for argument in args]
         made = f(*xs, **options)
-        if not (isinstance(made, tuple) and len(made) == 2 and isinstance(made[0], Tensor)):
+        pair = isinstance(made, tuple) and len(made) == 2
+        if not (pair and isinstance(made[0], Tensor) and callable(made[1])):
             name = getattr(f, "__name__", "f")
             raise GradientError(
                 f"'{name}' must return its result and its gradient",

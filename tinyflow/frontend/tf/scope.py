@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
-from tinyflow.errors import GradientError
+from tinyflow.errors import GradientError, GraphError
 from tinyflow.ir import Node, Value
+from tinyflow.ir.node import user_line
 from tinyflow.ops import OPS
 from tinyflow.types import Shape
 
@@ -47,6 +48,8 @@ class Scope:
 
     def unique_name(self, wanted: str) -> str:
         """``wanted`` under the prefix, once; with ``_1``, ``_2``, ... behind it if it is taken."""
+        if not isinstance(wanted, str):
+            raise GraphError("wrong name", node=user_line(), got=repr(wanted), expected="text")
         if self.prefix and not wanted.startswith(f"{self.prefix}/"):
             wanted = f"{self.prefix}/{wanted}"
         count = self.taken.get(wanted, 0)
@@ -73,11 +76,12 @@ class Scope:
         GradientError for a type or a name that is not known.
         """
         chosen = dict(self.overrides)
-        for kind, name in op_type_map.items():
+        pairs = op_type_map.items() if isinstance(op_type_map, Mapping) else [(op_type_map, "?")]
+        for kind, name in [(str(kind), str(name)) for kind, name in pairs]:
             words = re.sub("(?<=[a-z])(?=[A-Z])", "_", _NAMES.get(kind, kind)).lower()
             if name not in REGISTERED or words not in {*OPS, "square"} - _LAYERS:
                 got, known = f"{kind}: {name}", ", ".join(REGISTERED) or "none"
-                expected = f"a type such as Relu or Square, and one of the gradients {known}"
+                expected = f"a dict, of a type such as Relu or Square to a gradient of {known}"
                 fix = "Register the gradient first; for layers of several ops: tf.custom_gradient."
                 raise GradientError("cannot override", got=got, expected=expected, fix=fix)
             chosen[words] = REGISTERED[name]
