@@ -72,7 +72,7 @@ def _read(path: Path) -> Graph:
         got = getattr(error, "strerror", None) or "bytes that are no text"
         raise GraphError(f"cannot read '{path}'", got=got, fix=fix) from None
     except TinyflowError as error:
-        error.fix = error.fix or fix
+        error.fix = f"{error.fix} {fix}" if error.fix else fix
         raise error.within(f"'{path}'") from None
 
 
