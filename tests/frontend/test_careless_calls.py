@@ -38,6 +38,14 @@ def on(device: Any) -> None:
         raise AssertionError("entered")
 
 
+def waiting(first: Any) -> None:
+    with tf.control_dependencies([first]):
+        raise AssertionError("entered")
+
+
+IMAGES = np.ones((1, 4, 4, 2), "float32")
+
+
 @pytest.mark.parametrize(
     ("call", "kind", "message"),
     [
@@ -66,6 +74,16 @@ def on(device: Any) -> None:
         (lambda: tf.assign_add([0], [1]), GraphError, "only a variable can be assigned"),
         (lambda: tf.group("n"), TinyflowError, "unsupported dtype; got str"),
         (lambda: on(3), RunError, "unknown device; got '3'; expected 'cpu'"),
+        (lambda: tf.layers.conv2d(IMAGES, 2, []), GraphError, r"wrong kernel_size; got \[\]"),
+        (lambda: tf.layers.conv2d(IMAGES, 2, 3, "x"), GraphError, "wrong strides; got 'x'; expe"),
+        (lambda: tf.layers.conv2d(IMAGES, 2, 3, padding=0), GraphError, "wrong padding; got '0'"),
+        (lambda: tf.layers.max_pooling2d(IMAGES, None, 2), GraphError, "wrong pool_size; got None"),
+        (lambda: tf.layers.dense("x", 2), TinyflowError, "unsupported dtype; got str"),
+        (lambda: tf.nn.conv2d(IMAGES, "w"), TinyflowError, "unsupported dtype; got str"),
+        (lambda: tf.nn.conv2d(IMAGES, num_filter=2, weight="w"), TinyflowError, "unsupported dty"),
+        (lambda: tf.nn.batch_norm(IMAGES, gamma="g"), TinyflowError, "unsupported dtype; got str"),
+        (lambda: tf.pad(IMAGES, dim=1, pad=1, mode=3), GraphError, "wrong mode; got 3; expected"),
+        (lambda: waiting("x"), TinyflowError, "unsupported dtype; got str"),
     ],
 )
 def test_a_wrong_argument_is_refused(

@@ -12,7 +12,7 @@ from typing import Any
 from tinyflow.errors import GraphError
 from tinyflow.frontend.tf.initializers import glorot_uniform_initializer
 from tinyflow.frontend.tf.scope import current_scope
-from tinyflow.frontend.tf.tensor import Tensor, Variable
+from tinyflow.frontend.tf.tensor import Tensor, Variable, unwrap
 from tinyflow.ir.node import PLACED_ON
 from tinyflow.types import (
     Device,
@@ -70,7 +70,7 @@ def control_dependencies(inputs: Sequence[Tensor] | None) -> Iterator[None]:
     Blocks add up. What was made before the block does not wait, as in TensorFlow.
     """
     scope = current_scope()
-    nodes = [tensor.value.node for tensor in inputs or ()]
+    nodes = [unwrap(tensor).node for tensor in inputs or ()]
     waits = () if inputs is None else tuple(dict.fromkeys((*scope.waits, *nodes)))
     with scope.changed(waits=waits):
         yield

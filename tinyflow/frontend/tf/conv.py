@@ -24,7 +24,7 @@ from tinyflow.ops.window import reach
 
 __all__ = [
     "avg_pool", "bias_add", "conv2d", "flatten_layer", "from_nchw", "layout_of", "max_pool", "pad",
-    "to_nchw",
+    "pair_of", "to_nchw",
 ]  # fmt: skip
 
 NCHW, NHWC = "NCHW", "NHWC"
@@ -70,8 +70,11 @@ def _wrong(name: str, got: object, expected: str) -> GraphError:
     return GraphError(f"wrong {name}", node=user_line(), got=repr(got), expected=expected)
 
 
-def _pair(name: str, sizes: Sizes, layout: str | None) -> tuple[int, int]:
-    """(rows, columns) from a number, two, [1, h, w, 1] or, for NCHW, [1, 1, h, w]."""
+def pair_of(name: str, sizes: Sizes, layout: str | None = None) -> tuple[int, int]:
+    """(rows, columns) from a number, two, [1, h, w, 1] or, for NCHW, [1, 1, h, w].
+
+    Raises GraphError for anything else.
+    """
     numbers = list(sizes) if isinstance(sizes, Sequence) else [sizes]
     if not all(isinstance(number, Integral) for number in numbers):
         raise _wrong(name, sizes, "whole numbers")
@@ -132,18 +135,18 @@ def conv2d(
     layout_of(input, layout)
     scope = current_scope()
     name = scope.unique_name(name or "conv2d")
-    window = _pair("ksize", ksize, layout)
+    window = pair_of("ksize", ksize, layout)
     if filter is not None:
-        kernel = ops.transpose(filter.value, perm=_HWIO_TO_OIHW)
+        kernel = ops.transpose(unwrap(filter), perm=_HWIO_TO_OIHW)
     elif weight is None:
         kernel = Variable.implicit(f"{name}_weight", (num_filter, None, *window)).value
     else:
-        kernel = weight.value
+        kernel = unwrap(weight)
     if bias is None and filter is None and not no_bias:
         bias = Variable.implicit(f"{name}_bias", (num_filter,))
     inputs = [to_nchw(input, layout), kernel, *([] if bias is None else [bias.value])]
-    attrs: dict[str, Any] = {"strides": _pair("strides", strides, layout)}
-    attrs["dilations"] = spread = _pair("dilations", dilations, layout)
+    attrs: dict[str, Any] = {"strides": pair_of("strides", strides, layout)}
+    attrs["dilations"] = spread = pair_of("dilations", dilations, layout)
     attrs["padding"] = _padding(padding, reach(window, spread) if filter is None else None)
     return from_nchw(ops.conv2d(*inputs, name=name, after=scope.waits, **attrs), layout)
 
@@ -160,8 +163,8 @@ def _pool(op: Op, doc: str) -> Callable[..., Tensor]:
         name: str | None = None,
     ) -> Tensor:
         layout = layout_of(value, data_format)
-        window, scope = _pair("ksize", ksize, layout), current_scope()
-        attrs: dict[str, Any] = {"ksize": window, "strides": _pair("strides", strides, layout)}
+        window, scope = pair_of("ksize", ksize, layout), current_scope()
+        attrs: dict[str, Any] = {"ksize": window, "strides": pair_of("strides", strides, layout)}
         attrs["padding"] = _padding(padding, None if layout == NHWC else window)
         if "count_padding" in op.attributes:
             attrs["count_padding"] = layout != NHWC
@@ -213,7 +216,7 @@ def pad(
     TinyFlow's ``pad(x, dim=1, pad=-3)`` puts 3 zeros before the others along axis 1, pad=3 behind.
     Raises GraphError unless one of the two ways is used, or for another mode.
     """
-    if mode.upper() != "CONSTANT":
+    if str(mode).upper() != "CONSTANT":
         raise _wrong("mode", mode, "'CONSTANT'")
     if (paddings is None) == (dim is None):
         raise _wrong("padding", (paddings, dim), "either paddings or dim= and pad=")

@@ -9,8 +9,9 @@ from tinyflow.errors import ShapeError
 from tinyflow.frontend.tf import nn
 from tinyflow.frontend.tf.api import cast, matmul, reshape, zeros
 from tinyflow.frontend.tf.context import get_variable, variable_scope
+from tinyflow.frontend.tf.conv import pair_of
 from tinyflow.frontend.tf.scope import current_scope
-from tinyflow.frontend.tf.tensor import Tensor
+from tinyflow.frontend.tf.tensor import Tensor, unwrap, wrap
 from tinyflow.types import DType, show_shape
 
 __all__ = ["average_pooling2d", "conv2d", "dense", "dropout", "flatten", "max_pooling2d"]
@@ -35,6 +36,7 @@ def dense(
     zeros. Raises ShapeError if k, or more than one other size, is not known: ``tf.nn.linear``
     infers it later.
     """
+    inputs = wrap(unwrap(inputs))
     shape = inputs.shape
     if shape is None or len(shape) < 2 or shape[-1] is None or shape[:-1].count(None) > 1:
         what, got = "a dense layer needs the number of its inputs", show_shape(shape)
@@ -72,15 +74,16 @@ def conv2d(
     ``<name>/kernel`` (kernel_size, c, filters) starts from Glorot's uniform numbers,
     ``<name>/bias`` (filters,) from zeros. Raises ShapeError if c is not known.
     """
+    inputs = wrap(unwrap(inputs))
     shape = inputs.shape
     if shape is None or len(shape) != 4 or shape[3] is None:
         got, expected = show_shape(shape), "[n, h, w, c]"
         what = "a convolution needs the number of channels"
         raise ShapeError(what, node=inputs.value.node, got=got, expected=expected)
     with variable_scope(name or _free_name("conv2d"), reuse=reuse):
-        size = (*_pair(kernel_size), shape[3], filters)
+        size = (*pair_of("kernel_size", kernel_size), shape[3], filters)
         kernel = get_variable("kernel", size, initializer=kernel_initializer)
-        y = nn.conv2d(inputs, kernel, (1, *_pair(strides), 1), padding.upper())
+        y = nn.conv2d(inputs, kernel, (1, *pair_of("strides", strides), 1), str(padding).upper())
         if use_bias:
             y = y + get_variable("bias", (filters,), initializer=bias_initializer or zeros)
         return y if activation is None else activation(y)
@@ -93,8 +96,8 @@ def max_pooling2d(
 
     ``padding`` "valid" or "same". Raises GraphError for another.
     """
-    window, step = (1, *_pair(pool_size), 1), (1, *_pair(strides), 1)
-    return nn.max_pool(inputs, window, step, padding.upper(), data_format="NHWC", name=name)
+    window, step = (1, *pair_of("pool_size", pool_size), 1), (1, *pair_of("strides", strides), 1)
+    return nn.max_pool(inputs, window, step, str(padding).upper(), data_format="NHWC", name=name)
 
 
 def average_pooling2d(
@@ -104,8 +107,8 @@ def average_pooling2d(
 
     ``padding`` "valid" or "same". Raises GraphError for another.
     """
-    window, step = (1, *_pair(pool_size), 1), (1, *_pair(strides), 1)
-    return nn.avg_pool(inputs, window, step, padding.upper(), data_format="NHWC", name=name)
+    window, step = (1, *pair_of("pool_size", pool_size), 1), (1, *pair_of("strides", strides), 1)
+    return nn.avg_pool(inputs, window, step, str(padding).upper(), data_format="NHWC", name=name)
 
 
 def flatten(inputs: Tensor, name: str | None = None) -> Tensor:
@@ -129,11 +132,6 @@ def dropout(
         return nn.dropout(inputs, 1.0 - rate if training else 1.0, seed=seed, name=name)
     keep = 1.0 - rate * cast(training, DType.float32)
     return nn.dropout(inputs, keep, seed=seed, name=name)
-
-
-def _pair(sizes: Pair) -> tuple[int, int]:
-    down, right = (sizes, sizes) if isinstance(sizes, int) else sizes
-    return down, right
 
 
 def _free_name(base: str) -> str:

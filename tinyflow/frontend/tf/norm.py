@@ -54,7 +54,7 @@ def batch_norm(
     variance = _moving(f"{name}_moving_variance", ops.ones_like, gamma, moving_variance)
     rows = len(forward_shape(unwrap(x)) or ()) == 2
     images = _stand(unwrap(x)) if rows else to_nchw(x, layout)
-    inputs = [images, *(p.value for p in (gamma, beta, mean, variance))]
+    inputs = [images, *map(unwrap, (gamma, beta, mean, variance))]
 
     def normalised(training: bool) -> tuple[Value, ...]:
         attrs = {"training": training, "epsilon": epsilon}
@@ -87,7 +87,7 @@ def _moving(name: str, first: Op, like: Tensor, given: Variable | None) -> Varia
     if given is not None:
         return given
     with current_scope().changed(waits=()):  # initialising waits for nothing
-        return Variable(Tensor(first(like.value)), name, trainable=False)
+        return Variable(Tensor(first(unwrap(like))), name, trainable=False)
 
 
 def _mixed(moving: Variable, batch: Value, momentum: float) -> Value:
