@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import tinyflow as tf
+import tinyflow.frontend.mx as mx
 from tinyflow.errors import (
     DTypeError,
     GradientError,
@@ -83,6 +84,9 @@ IMAGES = np.ones((1, 4, 4, 2), "float32")
         (lambda: tf.nn.conv2d(IMAGES, num_filter=2, weight="w"), TinyflowError, "unsupported dty"),
         (lambda: tf.nn.batch_norm(IMAGES, gamma="g"), TinyflowError, "unsupported dtype; got str"),
         (lambda: tf.pad(IMAGES, dim=1, pad=1, mode=3), GraphError, "wrong mode; got 3; expected"),
+        (lambda: mx.Variable("x", shape=1.5), ShapeError, "not a shape; got 1.5; expected None"),
+        (lambda: mx.Variable("x").infer_shape(x=1.5), ShapeError, "not a shape; got 1.5"),
+        (lambda: mx.Variable("x")[[1]], GraphError, r"no such output; got \[1\]; expected x"),
         (lambda: waiting("x"), TinyflowError, "unsupported dtype; got str"),
     ],
 )

@@ -89,7 +89,7 @@ class Symbol:
     def __getitem__(self, key: int | str) -> Symbol:
         """One result, by number or name; raises GraphError for one that does not exist."""
         found = dict([*zip(self.list_outputs(), self.values), *enumerate(self.values)])
-        if key not in found:
+        if key not in [*found]:  # a list has no hash
             expected = ", ".join(self.list_outputs())
             raise GraphError("no such output", got=repr(key), expected=expected)
         return Symbol(found[key])
@@ -191,7 +191,7 @@ def _check_names(known: Mapping[str, Any], leaves: Mapping[str, Value]) -> None:
 
 
 def _sizes(shape: Sequence[int] | None) -> list[int | None] | None:
-    return None if shape is None else [size or None for size in shape]
+    return None if shape is None else [size or None for size in as_shape(shape) or ()]
 
 
 def Variable(name: str, shape: Sequence[int] | None = None, dtype: Any = None) -> Symbol:
