@@ -56,9 +56,13 @@ def _fixed_point(
     unify: Callable[[T | None, T | None], T | None],
 ) -> dict[Value, T | None]:
     """Apply rules until nothing changes. Every value only gains knowledge, so this ends."""
-    found: dict[Value, T | None] = {v: known.get(v) for n in graph.nodes for v in n.outputs}
+    found: dict[Value, T | None] = dict.fromkeys(v for n in graph.nodes for v in n.outputs)
+    found.update(known)
     readers = users(graph)
-    queue = deque(node for node in graph.nodes if node.is_leaf or not _is_known(node, found))
+    unsure = [value for value, fact in found.items() if not _is_known(fact)]
+    touched = {value.node for value in unsure}
+    touched.update(user for value in unsure for user, _ in readers.get(value, ()))
+    queue = deque(node for node in graph.nodes if node in touched or node.is_leaf)
     queued = set(queue)
     while queue:
         node = queue.popleft()
@@ -67,10 +71,10 @@ def _fixed_point(
         before = [found[value] for value in values]
         try:
             ins, outs = rule_of(node)(node.attrs, before[:count], before[count:])
-            for value, new in zip(values, (*ins, *outs), strict=True):
-                old = found[value]  # which may have changed: one value may be two inputs
+            for value, old, new in zip(values, before, (*ins, *outs), strict=True):
                 if new is None or new is old or new == old:
                     continue
+                old = found[value]  # which may have changed: one value may be two inputs
                 found[value] = now = unify(old, new)
                 if now == old:
                     continue
@@ -84,13 +88,9 @@ def _fixed_point(
     return found
 
 
-def _is_known(node: Node, found: Mapping[Value, Any]) -> bool:
-    """True if nothing can be learnt: an earlier inference knew all values of the node."""
-    for value in (*node.inputs, *node.outputs):
-        known = found[value]
-        if known is None or (isinstance(known, tuple) and None in known):
-            return False
-    return True
+def _is_known(fact: object) -> bool:
+    """True if nothing can be learnt: a dtype, or a shape without holes."""
+    return fact is not None and not (isinstance(fact, tuple) and None in fact)
 
 
 def _unify_dtype(a: DType | None, b: DType | None) -> DType | None:
