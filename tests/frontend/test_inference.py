@@ -56,6 +56,62 @@ def test_the_switch_changes_batch_normalisation_and_nothing_else() -> None:
     np.testing.assert_array_equal(interpret(after, feeds)[1], -feeds[made["mean"]])
 
 
+PROBABILITY = {
+    "a number": lambda keep: {"keep_prob": 0.25},
+    "a placeholder": lambda keep: {"keep_prob": keep},
+    "a rate": lambda keep: {"rate": 0.75},
+    "a rate to be fed": lambda keep: {"rate": 1.0 - keep},
+    "an array": lambda keep: {"keep_prob": np.float32(0.25)},
+}
+
+
+@pytest.mark.parametrize("given", PROBABILITY.values(), ids=PROBABILITY)
+@pytest.mark.parametrize("config", CONFIGS)
+def test_dropout_is_the_identity_in_inference(given: Any, config: str) -> None:
+    x, keep = tf.placeholder(tf.float32, [None, 3]), tf.placeholder(tf.float32, [])
+    w = tf.Variable(np.float32([[1.0], [2.0], [3.0]]), name="w")
+    trained = tf.matmul(tf.nn.dropout(tf.nn.relu(x), **given(keep), name="drop"), w)
+    tested = tf.nn.inference(trained)
+    (drop,) = (node for node in Graph((tested.value,)).nodes if node.name == "drop")
+    assert drop.op is ops.identity
+    session, batch = tf.Session(config), RNG.normal(size=(50, 3)).astype("float32")
+    session.run(tf.initialize_all_variables())
+    expected = np.maximum(batch, 0) @ np.float32([[1.0], [2.0], [3.0]])
+    np.testing.assert_allclose(session.run(tested, {x: batch}), expected, rtol=1e-6)
+    assert (session.run(trained, {x: batch, keep: 0.25}) != expected).any()
+
+
+def test_a_layer_of_dropout_and_one_of_mxnet_are_off_in_inference() -> None:
+    x, training = tf.placeholder(tf.float32, [2, 3]), tf.placeholder(tf.bool, [])
+    y = tf.nn.inference(tf.layers.dropout(x, 0.3, training=training))
+    rows = np.float32([[1, 2, 3], [4, 5, 6]])
+    np.testing.assert_array_equal(tf.Session().run(y, {x: rows}), rows)
+    graph = for_inference(mx.Dropout(mx.Variable("x"), p=0.5).graph(training=True))
+    assert not {"uniform_like", "mul"} & {*names(graph)}
+
+
+def test_the_gradient_through_a_dropout_in_inference_is_that_of_the_identity() -> None:
+    x = tf.placeholder(tf.float64, [4])
+    y = tf.reduce_sum(tf.nn.dropout(x * 3.0, 0.5) ** 2.0)
+    (dx,) = tf.gradients(y, [x])
+    batch = RNG.normal(size=4)
+    found = tf.Session().run(tf.nn.inference(dx), {x: batch})
+    np.testing.assert_allclose(found, 18 * batch, rtol=1e-12)
+
+
+def test_noise_that_is_no_dropout_stays_in_inference() -> None:
+    x = ops.placeholder(dtype="float32", shape=(3,))
+    drawn = ops.uniform_like(x)
+    for stays, keep in (
+        (ops.less(drawn, 0.5), 0.25),
+        (ops.greater(drawn, 0.5), 0.5),
+        (ops.less(ops.uniform_like(x, high=2.0), 0.5), 0.5),
+        (ops.less(x, 0.5), 0.5),
+    ):
+        before = Graph((ops.mul(x, ops.div(ops.cast_like(stays, x), keep)),))
+        assert names(for_inference(before)) == names(before)
+
+
 # what a session makes of a convolution and its normalisation ------------------------------------
 
 

@@ -143,6 +143,14 @@ def test_a_symbol_of_mxnet_goes_to_onnx() -> None:
     np.testing.assert_allclose(runtime(model, {"data": data})[0], run.forward()[0], rtol=1e-5)
 
 
+def test_dropout_is_off_in_what_is_exported() -> None:
+    x, keep = tf.placeholder(tf.float32, [None, 3], name="x"), tf.placeholder(tf.float32, [])
+    y = tf.nn.dropout(tf.nn.dropout(tf.tanh(x), 0.5), keep)
+    model = export(y, {})
+    assert [row.op_type for row in model.graph.node] == ["Tanh", "Identity"]
+    assert [row.name for row in model.graph.input] == ["x"]
+
+
 # ops one by one ---------------------------------------------------------------------------------
 
 POSITIVE = RNG.uniform(0.2, 2.0, (2, 3, 4)).astype("float32")
@@ -398,7 +406,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_what_onnx_cannot_say_is_refused() -> None:
     x = tf.placeholder(tf.float32, [2, 3], name="x")
     with pytest.raises(GraphError, match=r"uniform.*no word for this op; expected add, sub"):
-        export(tf.nn.dropout(x, 0.5), {})
+        export(x + tf.random_uniform([2, 3]), {})
     y = tf.nn.linear(x, num_hidden=2, name="fc")
     with pytest.raises(GraphError, match="variable 'fc_weight'.*no content; got other"):
         export(y, {"other": 1})

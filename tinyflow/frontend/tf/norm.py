@@ -117,5 +117,9 @@ def batch_normalization(
 
 
 def inference(tensor: Tensor) -> Tensor:
-    """The same network in inference: batch normalisation by moving values, all variables shared."""
+    """The same network in inference: batch normalisation by moving values, and no dropout.
+
+    All variables are shared. A placeholder that only told the probability of a dropout need not be
+    fed any more.
+    """
     return Tensor(for_inference(Graph((tensor.value,))).outputs[0])
