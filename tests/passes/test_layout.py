@@ -106,3 +106,22 @@ def test_a_filter_that_another_program_made_is_laid_out_again() -> None:
     np.testing.assert_array_equal(session.variable("filter"), start + 2)
     ones = session.run(image, {x: np.ones((1, 3, 5, 5), np.float32)})
     np.testing.assert_allclose(ones[0, :, 1, 1], (start + 2).sum((1, 2, 3)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("config", ["cpu", "cpu fusion"])
+def test_a_number_beside_an_image_has_no_layout(config: str) -> None:
+    tf.reset_default_graph()
+    x, scale = tf.placeholder(tf.float32, [2, 3, 8, 8]), tf.placeholder(tf.float32, [])
+    on = tf.placeholder(tf.bool, [])
+    y = tf.tanh(tf.nn.avg_pool(x, [1, 2, 2, 1], [1, 2, 2, 1]) * scale)
+    ones, zeros = (tf.Variable(np.full(3, k, np.float32)) for k in (1, 0))
+    moving = {"moving_mean": ones, "moving_variance": ones}
+    z = tf.nn.relu(tf.nn.batch_norm(y, ones, zeros, **moving, training=on, epsilon=3.0))
+    given = np.random.default_rng(0).standard_normal((2, 3, 8, 8)).astype(np.float32)
+    feeds = {x: given, scale: 2.0, on: False}
+    session = tf.Session(config)
+    session.run([ones.initializer, zeros.initializer])
+    got = session.run([y, z], feeds)
+    pooled = np.tanh(2 * given.reshape(2, 3, 4, 2, 4, 2).mean((3, 5)))
+    np.testing.assert_allclose(got[0], pooled, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(got[1], np.maximum(pooled / 2 - 0.5, 0), rtol=1e-4, atol=1e-6)

@@ -194,11 +194,11 @@ class _Emitter:
 
     def _native(self, at: int, step: Instruction, native: NativeKernel) -> bool:
         """Run machine code on addresses; False if an array may not lie as it takes for granted."""
-        strides = self._common_strides(step)
+        strides = self._strides(step)
         for index in step.outputs:
             self._home(index)
         used = (*step.inputs, *step.outputs)
-        found = [self._address(index, strides) for index in used]
+        found = [self._address(index, strides[index]) for index in used]
         if any(index in self.static and not a for index, a in zip(used, found)):
             return False
         name = f"{step.op.name}_{step.outputs[0]}"
@@ -207,7 +207,7 @@ class _Emitter:
         self.names[f"{name}_at"] = launch.table  # also keeps it alive
         for slot, index in enumerate(step.inputs, launch.first):
             if index not in self.static:
-                self._lay(at, index, strides)
+                self._lay(at, index, strides[index])
                 source = self.kernels.address_source(self.name[index])
                 self._line(at, f"{name}_at[{slot}] = {source}")
         self._line(at, f"{name}()  # {self._reads_and_writes(step)}")
@@ -221,20 +221,22 @@ class _Emitter:
             self.names["laid_out"] = self.kernels.laid_out
             self._line(at, f"{name} = laid_out({name}, {strides})")
 
-    def _common_strides(self, step: Instruction) -> tuple[int, ...] | None:
-        """Strides of all large arrays of a body that treats each element alike; else None."""
-        body = step.attrs.get("body")
+    def _strides(self, step: Instruction) -> dict[int, tuple[int, ...] | None]:
+        """How each array must lie: row-major (None), or all as they do anyway.
+
+        That is so if a body treats each element alike, and all arrays of more than one lie alike.
+        """
+        body, registers = step.attrs.get("body"), self.program.registers
         alike = body and all(n.op.expr or n.op.leaf for n in body.nodes)
-        registers = [self.program.registers[index] for index in (*step.inputs, *step.outputs)]
-        large = {r.strides for r in registers if r.size_bytes > r.dtype.itemsize}
-        return large.pop() if alike and len(large) == 1 else None
+        used = (*step.inputs, *step.outputs)
+        large = [i for i in used if registers[i].size_bytes > registers[i].dtype.itemsize]
+        lie = {registers[i].strides for i in large}
+        common = lie.pop() if alike and len(lie) == 1 else None
+        return dict.fromkeys(used) | dict.fromkeys(large, common)
 
     def _address(self, index: int, strides: tuple[int, ...] | None) -> int | None:
-        register = self.program.registers[index]
-        if index not in self.static:
-            return None
-        scalar = register.size_bytes == register.dtype.itemsize
-        return self.kernels.address(self.static[index], None if scalar else strides)
+        at = self.static.get(index)
+        return None if at is None else self.kernels.address(at, strides)
 
     def _reads_and_writes(self, step: Instruction) -> str:
         names = [" ".join(self.name[i] for i in some) for some in (step.inputs, step.outputs)]
