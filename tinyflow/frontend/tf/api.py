@@ -127,67 +127,69 @@ def matmul(
     return apply(op, a, b, transpose_a=transpose_a, transpose_b=transpose_b, name=name)
 
 
-def argmax(x: Like, axis: int = 0, name: str | None = None) -> Tensor:
-    """Position of the largest element along ``axis``, the first of equals; an int64.
+def argmax(input: Like, axis: Any = None, name: Any = None, output_type: Any = "int64") -> Tensor:
+    """Position of the largest element along ``axis``, the first of equals; the first axis if None.
 
-    The shape is that of x without the axis. A run raises ShapeError for an axis that x lacks or
-    that has no elements.
+    An int64 or ``output_type``, in the shape of x without the axis. A run raises ShapeError for an
+    axis that x lacks or that has no elements.
     """
-    return apply(ops.argmax, x, axis=axis, name=name)
+    wide = as_dtype(output_type) is DType.int64
+    found = apply(ops.argmax, input, axis=0 if axis is None else axis, name=name if wide else None)
+    return found if wide else cast(found, output_type, name)
 
 
-def argmin(x: Like, axis: int = 0, name: str | None = None) -> Tensor:
+def argmin(input: Like, axis: Any = None, name: Any = None, output_type: Any = "int64") -> Tensor:
     """Position of the smallest element along ``axis``, as :func:`argmax` of -x."""
-    return argmax(negative(x), axis, name)
+    return argmax(negative(input), axis, name, output_type)
 
 
 arg_max, arg_min = argmax, argmin
 
 
-def reshape(x: Like, shape: object, name: str | None = None) -> Tensor:
+def reshape(tensor: Like, shape: object, name: str | None = None) -> Tensor:
     """The same elements, row by row, under another shape; one size may be -1, to be inferred.
 
     Raises GraphError for more than one -1; a run raises ShapeError if the elements do not fit.
     """
-    return apply(ops.reshape, x, shape=shape, name=name)
+    return apply(ops.reshape, tensor, shape=shape, name=name)
 
 
-def transpose(x: Like, perm: Sequence[int] | None = None, name: str | None = None) -> Tensor:
+def transpose(a: Like, perm: Sequence[int] | None = None, name: str | None = None) -> Tensor:
     """Axes in another order, as ``perm`` lists them; reversed if it is None.
 
     A run raises ShapeError for a ``perm`` that is no order of all axes.
     """
-    return apply(ops.transpose, x, perm=perm, name=name)
+    return apply(ops.transpose, a, perm=perm, name=name)
 
 
-def broadcast_to(x: Like, shape: object, name: str | None = None) -> Tensor:
-    """x repeated to a known ``shape`` along axes that it lacks or has with size 1, as in numpy.
+def broadcast_to(input: Like, shape: object, name: str | None = None) -> Tensor:
+    """``input`` repeated to a known ``shape`` along axes that it lacks or has with size 1.
 
     Raises GraphError for an unknown size; a run raises ShapeError if x does not stretch to it.
     """
-    return apply(ops.broadcast_to, x, shape=shape, name=name)
+    return apply(ops.broadcast_to, input, shape=shape, name=name)
 
 
-def assign(variable: Tensor, value: Like) -> Tensor:
+def assign(ref: Tensor, value: Like, name: str | None = None) -> Tensor:
     """Write ``value``, of the variable's shape, when run; the result is the new content.
 
     It is cast to the variable's dtype. Raises GraphError for what is no variable; a run raises
     ShapeError for another shape, DTypeError for floats into integers.
     """
-    if not isinstance(variable, Variable):
-        got, expected = repr(variable)[:80], "a tf.Variable"
+    if not isinstance(ref, Variable):
+        got, expected = repr(ref)[:80], "a tf.Variable"
         raise GraphError("only a variable can be assigned", got=got, expected=expected)
-    return variable.assign(value)
+    return ref.assign(value, name=name)
 
 
-def assign_add(variable: Tensor, value: Like) -> Tensor:
+def assign_add(ref: Tensor, value: Like, name: str | None = None) -> Tensor:
     """Write variable + value when run, as :func:`assign`; the result is the new content."""
-    return assign(variable, add(variable, value))
+    return assign(ref, add(ref, value), name=name)
 
 
-def assign_sub(variable: Tensor, value: Like) -> Tensor:
+def assign_sub(ref: Tensor, value: Like, name: str | None = None) -> Tensor:
     """Write variable - value when run, as :func:`assign`; the result is the new content."""
-    return assign(variable, subtract(variable, value))
+    return assign(ref, subtract(ref, value), name=name)
 
 
 def add_n(inputs: Sequence[Like], name: str | None = None) -> Tensor:

@@ -10,7 +10,7 @@ import numpy as np
 from tinyflow import ops
 from tinyflow.errors import GraphError
 from tinyflow.frontend.tf.scope import current_scope
-from tinyflow.frontend.tf.tensor import Like, Tensor, apply, forward_shape, unwrap
+from tinyflow.frontend.tf.tensor import Like, Tensor, apply, forward_shape, unwrap, wrap
 from tinyflow.ops.rules import END
 from tinyflow.types import DType, show_shape
 
@@ -81,6 +81,10 @@ def concat(values: Sequence[Like], axis: int, name: str | None = None) -> Tensor
 
     Raises GraphError if there is none; a run raises ShapeError for sizes that differ.
     """
+    if isinstance(values, int | np.integer):
+        got, expected = f"concat({values}, [...])", "concat([...], axis)"
+        fix = "Since TensorFlow 1.0 the tensors come first."
+        raise GraphError("the arguments are in the old order", got=got, expected=expected, fix=fix)
     return apply(ops.concat, *values, axis=axis, name=name)
 
 
@@ -142,7 +146,7 @@ def gather(params: Like, indices: Like, axis: int = 0, name: str | None = None) 
     params (..., v, ...) and integers (i, ...) -> (..., i, ..., ...), in the dtype of params. A run
     raises RunError naming an index that is not among 0 to v - 1.
     """
-    return apply(ops.gather, params, indices, axis=axis, name=name)
+    return apply(ops.gather, params, indices, axis=axis or 0, name=name)
 
 
 def cumsum(
@@ -160,36 +164,42 @@ def cumsum(
     return apply(ops.cumsum, x, axis=axis, exclusive=exclusive, reverse=reverse, name=name)
 
 
-def expand_dims(
-    input: Like, axis: int | None = None, name: str | None = None, dim: int | None = None
-) -> Tensor:
+def expand_dims(input: Like, axis: int, name: str | None = None) -> Tensor:
     """x with one more axis of size 1; ``dim`` is the old name of ``axis``.
 
     A run raises ShapeError for an axis out of range.
     """
-    place = dim if axis is None else axis
-    return apply(ops.expand_dims, input, axis=place, name=name)
+    return apply(ops.expand_dims, input, axis=axis, name=name)
 
 
-def squeeze(
-    input: Like, axis: Any = None, name: str | None = None, squeeze_dims: Any = None
-) -> Tensor:
+def squeeze(input: Like, axis: Any = None, name: str | None = None) -> Tensor:
     """x without its axes of size 1 (all by default); ``squeeze_dims`` is the old name.
 
     A run raises ShapeError for an axis of another size.
     """
-    return apply(ops.squeeze, input, axes=squeeze_dims if axis is None else axis, name=name)
+    return apply(ops.squeeze, input, axes=axis, name=name)
 
 
 def one_hot(
     indices: Like,
     depth: int,
-    on_value: float = 1,
-    off_value: float = 0,
-    dtype: DType | str = DType.float32,
+    on_value: float | None = None,
+    off_value: float | None = None,
+    axis: int | None = None,
+    dtype: DType | str | None = None,
     name: str | None = None,
 ) -> Tensor:
-    """(...) -> (..., depth): ``on_value`` where the last index is the number in ``indices``."""
-    here = apply(ops.equal, expand_dims(indices, -1), np.arange(depth, dtype=np.int32))
-    on, off = (Tensor(ops.constant(value, dtype=dtype)) for value in (on_value, off_value))
+    """(...) -> (..., depth): ``on_value`` where the index along ``axis`` is the number in
+    ``indices``, else ``off_value``; 1 and 0 if they are None.
+
+    The new axis is the last one, unless ``axis`` says otherwise; the dtype is float32.
+    """
+    place = -1 if axis is None else axis
+    numbers: Any = np.arange(depth, dtype=np.int32)
+    if place != -1:  # as many axes of size 1 behind it as indices has from there on
+        rank = len(wrap(unwrap(indices)).get_shape())
+        numbers = numbers.reshape(-1, *(1,) * (rank - place if place >= 0 else -1 - place))
+    here = apply(ops.equal, expand_dims(indices, place), numbers)
+    chosen = (1 if on_value is None else on_value, 0 if off_value is None else off_value)
+    on, off = (Tensor(ops.constant(value, dtype=dtype or DType.float32)) for value in chosen)
     return apply(ops.where, here, on, off, name=name)

@@ -64,14 +64,14 @@ def _inside(prefix: str, name: str | None) -> str:
 
 
 @contextmanager
-def control_dependencies(inputs: Sequence[Tensor] | None) -> Iterator[None]:
-    """Whatever is made inside runs after ``inputs``, although no data flows; None: after nothing.
+def control_dependencies(control_inputs: Sequence[Tensor] | None) -> Iterator[None]:
+    """What is made inside runs after ``control_inputs``, though no data flows; None: after nothing.
 
     Blocks add up. What was made before the block does not wait, as in TensorFlow.
     """
     scope = current_scope()
-    nodes = [unwrap(tensor).node for tensor in inputs or ()]
-    waits = () if inputs is None else tuple(dict.fromkeys((*scope.waits, *nodes)))
+    nodes = [unwrap(tensor).node for tensor in control_inputs or ()]
+    waits = () if control_inputs is None else tuple(dict.fromkeys((*scope.waits, *nodes)))
     with scope.changed(waits=waits):
         yield
 
@@ -94,9 +94,9 @@ def device(name: str | None) -> Iterator[None]:
 def get_variable(
     name: str,
     shape: object = None,
-    dtype: DType | str = DType.float32,
+    dtype: DType | str | None = None,
     initializer: Callable[..., Tensor] | Tensor | None = None,
-    trainable: bool = True,
+    trainable: bool | None = True,
 ) -> Variable:
     """The variable of this name under ``tf.variable_scope``: made, or found under ``reuse=True``.
 
@@ -116,7 +116,9 @@ def get_variable(
         raise GraphError(f"there is a variable '{full}' already", node=node, fix=fix)
     with scope.changed(prefix="", waits=()):
         return Variable(
-            _first(full, as_shape(shape), as_dtype(dtype), initializer), full, trainable
+            _first(full, as_shape(shape), as_dtype(dtype or DType.float32), initializer),
+            full,
+            trainable,
         )
 
 

@@ -21,6 +21,7 @@ from tinyflow.frontend.tf.tensor import Like, Tensor, Variable, apply, unwrap
 from tinyflow.ir import Op, Value
 from tinyflow.ir.node import user_line
 from tinyflow.ops.window import reach
+from tinyflow.types import DType
 
 __all__ = [
     "avg_pool", "bias_add", "conv2d", "flatten_layer", "from_nchw", "layout_of", "max_pool", "pad",
@@ -101,7 +102,7 @@ def _padding(padding: str, ksize: Sequence[int] | None) -> tuple[int, ...] | Non
 
 def conv2d(
     input: Like,
-    filter: Tensor | None = None,
+    filter: Like | None = None,
     strides: Sizes = (1, 1, 1, 1),
     padding: str = "SAME",
     *,
@@ -207,11 +208,12 @@ def pad(
     paddings: Sequence[Sequence[int]] | None = None,
     mode: str = "CONSTANT",
     name: str | None = None,
+    constant_values: float = 0,
     *,
     dim: int | None = None,
     pad: int = 0,
 ) -> Tensor:
-    """x with zeros around it: TensorFlow's ``paddings``, a pair (before, after) for each axis.
+    """x with ``constant_values`` around it: ``paddings``, a pair (before, after) for each axis.
 
     TinyFlow's ``pad(x, dim=1, pad=-3)`` puts 3 zeros before the others along axis 1, pad=3 behind.
     Raises GraphError unless one of the two ways is used, or for another mode.
@@ -224,10 +226,13 @@ def pad(
     if paddings is not None:
         sides = [(axis, *pair) for axis, pair in enumerate(paddings)]
         strips = [strip for axis, low, high in sides for strip in ((axis, -low), (axis, high))]
-    x = unwrap(tensor)
+    y = unwrap(tensor)
+    inside = ops.ones_like(y)
     for axis, amount in strips:
-        x = ops.pad(x, dim=axis, pad=amount) if amount else x
-    return apply(ops.identity, Tensor(x), name=name)
+        y, inside = (ops.pad(v, dim=axis, pad=amount) if amount else v for v in (y, inside))
+    if constant_values != 0:
+        y = ops.where(ops.cast(inside, dtype=DType.bool), y, ops.constant(constant_values))
+    return apply(ops.identity, Tensor(y), name=name)
 
 
 def flatten_layer(x: Like, name: str | None = None) -> Tensor:

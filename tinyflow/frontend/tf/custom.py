@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import wraps
 from typing import Any
 
 from tinyflow import ops
 from tinyflow.errors import GradientError, ShapeError
 from tinyflow.frontend.tf.scope import REGISTERED, current_scope
-from tinyflow.frontend.tf.tensor import Like, Tensor, unwrap, wrap
+from tinyflow.frontend.tf.tensor import Like, Operation, Tensor, unwrap, wrap
 from tinyflow.ir import Graph, Value
 from tinyflow.types import DType, Shape, show_shape, unify_shape
 
-__all__ = ["Operation", "RegisterGradient", "custom_gradient"]
+__all__ = ["RegisterGradient", "custom_gradient"]
 
 Slope = Callable[..., Any]  # (operation, dy) -> one dx per input, or a list of them
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """What a registered gradient is told of the operation that it is the gradient of."""
-
-    name: str
-    type: str
-    inputs: tuple[Tensor, ...]
-    outputs: tuple[Tensor, ...]
 
 
 def RegisterGradient(op_type: str) -> Callable[[Slope], Slope]:

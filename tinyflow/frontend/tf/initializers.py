@@ -22,43 +22,45 @@ __all__ = [
 ]  # fmt: skip
 
 Initializer = Callable[..., Tensor]
+Kind = DType | str
+FLOAT = DType.float32
 _CUT = 0.87962566103423978  # standard deviation of the normal distribution cut at two
 
 
-def zeros_initializer() -> Initializer:
-    """All zeros; any shape and dtype."""
-    return zeros_of
+def zeros_initializer(dtype: Kind = FLOAT) -> Initializer:
+    """All zeros; any shape and dtype. Here and below ``dtype`` is for calls that give none."""
+    return lambda shape, dtype=dtype: zeros_of(shape, dtype)
 
 
-def ones_initializer() -> Initializer:
+def ones_initializer(dtype: Kind = FLOAT) -> Initializer:
     """All ones; any shape and dtype."""
-    return ones_of
+    return lambda shape, dtype=dtype: ones_of(shape, dtype)
 
 
-def constant_initializer(value: float = 0.0) -> Initializer:
-    """The same number everywhere; any shape and dtype."""
-    return lambda shape, dtype=DType.float32: constant(value, dtype, shape)
+def constant_initializer(value: Any = 0.0, dtype: Kind = FLOAT) -> Initializer:
+    """The same number everywhere, or these numbers row by row; any shape and dtype."""
+    return lambda shape, dtype=dtype: constant(value, dtype, shape)
 
 
 def random_normal_initializer(
-    mean: float = 0.0, stddev: float = 1.0, seed: int | None = None
+    mean: float = 0.0, stddev: float = 1.0, seed: int | None = None, dtype: Kind = FLOAT
 ) -> Initializer:
     """Normal random numbers; any shape, floating dtypes."""
-    return lambda shape, dtype=DType.float32: random_normal(shape, mean, stddev, dtype, seed)
+    return lambda shape, dtype=dtype: random_normal(shape, mean, stddev, dtype, seed)
 
 
 def truncated_normal_initializer(
-    mean: float = 0.0, stddev: float = 1.0, seed: int | None = None
+    mean: float = 0.0, stddev: float = 1.0, seed: int | None = None, dtype: Kind = FLOAT
 ) -> Initializer:
     """Normal random numbers, none more than two deviations from the mean; floating dtypes."""
-    return lambda shape, dtype=DType.float32: cut_normal(shape, mean, stddev, dtype, seed)
+    return lambda shape, dtype=dtype: cut_normal(shape, mean, stddev, dtype, seed)
 
 
 def random_uniform_initializer(
-    minval: float = 0.0, maxval: float = 1.0, seed: int | None = None
+    minval: float = 0.0, maxval: float = 1.0, seed: int | None = None, dtype: Kind = FLOAT
 ) -> Initializer:
     """Uniform random numbers in [minval, maxval); any shape, floating dtypes."""
-    return lambda shape, dtype=DType.float32: random_uniform(shape, minval, maxval, dtype, seed)
+    return lambda shape, dtype=dtype: random_uniform(shape, minval, maxval, dtype, seed)
 
 
 def variance_scaling_initializer(
@@ -66,6 +68,7 @@ def variance_scaling_initializer(
     mode: str = "fan_in",
     distribution: str = "truncated_normal",
     seed: int | None = None,
+    dtype: Kind = FLOAT,
 ) -> Initializer:
     """Random numbers of variance scale / n, which keeps the size of activations through layers.
 
@@ -78,7 +81,7 @@ def variance_scaling_initializer(
     _one_of("mode", mode, ("fan_in", "fan_out", "fan_avg"))
     _one_of("distribution", distribution, ("truncated_normal", "normal", "uniform"))
 
-    def build(shape: Sequence[int], dtype: DType | str = DType.float32) -> Tensor:
+    def build(shape: Sequence[int], dtype: Kind = dtype) -> Tensor:
         window, sides = math.prod(shape[:-2]), tuple(shape[-2:]) or (1,)
         fan_in, fan_out = window * sides[0], window * sides[-1]
         fans = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}
@@ -93,14 +96,14 @@ def variance_scaling_initializer(
     return build
 
 
-def glorot_uniform_initializer(seed: int | None = None) -> Initializer:
+def glorot_uniform_initializer(seed: int | None = None, dtype: Kind = FLOAT) -> Initializer:
     """Uniform in ±sqrt(6 / (inputs + outputs)): what ``tf.layers.dense`` starts from."""
-    return variance_scaling_initializer(1.0, "fan_avg", "uniform", seed)
+    return variance_scaling_initializer(1.0, "fan_avg", "uniform", seed, dtype)
 
 
-def glorot_normal_initializer(seed: int | None = None) -> Initializer:
+def glorot_normal_initializer(seed: int | None = None, dtype: Kind = FLOAT) -> Initializer:
     """Truncated normal of variance 2 / (inputs + outputs)."""
-    return variance_scaling_initializer(1.0, "fan_avg", "truncated_normal", seed)
+    return variance_scaling_initializer(1.0, "fan_avg", "truncated_normal", seed, dtype)
 
 
 def _one_of(what: str, got: Any, known: tuple[str, ...]) -> None:

@@ -62,10 +62,12 @@ def conv2d(
     kernel_size: Pair,
     strides: Pair = 1,
     padding: str = "valid",
+    dilation_rate: Pair = 1,
     activation: Callable[[Tensor], Tensor] | None = None,
     use_bias: bool = True,
     kernel_initializer: Any = None,
     bias_initializer: Any = None,
+    trainable: bool = True,
     name: str | None = None,
     reuse: bool | None = None,
 ) -> Tensor:
@@ -82,10 +84,13 @@ def conv2d(
         raise ShapeError(what, node=inputs.value.node, got=got, expected=expected)
     with variable_scope(name or _free_name("conv2d"), reuse=reuse):
         size = (*pair_of("kernel_size", kernel_size), shape[3], filters)
-        kernel = get_variable("kernel", size, initializer=kernel_initializer)
-        y = nn.conv2d(inputs, kernel, (1, *pair_of("strides", strides), 1), str(padding).upper())
+        kernel = get_variable("kernel", size, initializer=kernel_initializer, trainable=trainable)
+        step = (1, *pair_of("strides", strides), 1)
+        spread = (1, *pair_of("dilation_rate", dilation_rate), 1)
+        y = nn.conv2d(inputs, kernel, step, str(padding).upper(), dilations=spread)
         if use_bias:
-            y = y + get_variable("bias", (filters,), initializer=bias_initializer or zeros)
+            start = bias_initializer or zeros
+            y = y + get_variable("bias", (filters,), initializer=start, trainable=trainable)
         return y if activation is None else activation(y)
 
 

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 from tinyflow import ops
-from tinyflow.errors import GraphError
 from tinyflow.frontend.tf.tensor import Like, Tensor, apply
 from tinyflow.ir import Op
 from tinyflow.ops.rules import COMPARISON, FLOATING, NUMBER
+from tinyflow.types import as_dtype
 
 __all__ = [
     "abs", "add", "div", "equal", "erf", "exp", "greater", "greater_equal", "identity", "less",
@@ -64,23 +64,24 @@ def reduction(op: Op) -> Callable[..., Tensor]:
     """The function that takes axes away."""
 
     def function(
-        x: Like,
-        axis: Any = None,
-        keepdims: bool = False,
-        name: str | None = None,
-        reduction_indices: Any = None,
-        keep_dims: bool | None = None,
+        x: Like, axis: Any = None, keepdims: bool = False, name: str | None = None
     ) -> Tensor:
-        if axis is not None and reduction_indices is not None:
-            raise GraphError("axis and reduction_indices mean the same", fix="Give one of them.")
-        axes = reduction_indices if axis is None else axis
-        kept = keepdims if keep_dims is None else keep_dims
-        return apply(op, x, reduction_indices=axes, keepdims=kept, name=name)
+        return apply(op, x, reduction_indices=axis, keepdims=bool(keepdims), name=name)
 
     shapes = """``axis``: an axis, several, or None for all; ``keepdims`` leaves them with size 1.
     ``reduction_indices`` and ``keep_dims`` are their old names. Raises GraphError if both are
     given; a run raises ShapeError for an axis that x lacks."""
     return described(function, op, shapes)
+
+
+def _filled_like(op: Op) -> Callable[..., Tensor]:
+    """The function that fills the shape of a tensor."""
+
+    def function(tensor: Like, dtype: Any = None, name: str | None = None) -> Tensor:
+        like = tensor if dtype is None else apply(ops.cast, tensor, dtype=as_dtype(dtype))
+        return apply(op, like, name=name)
+
+    return described(function, op, "With ``dtype``, in that dtype.")
 
 
 def described(function: F, op: Op, shapes: str) -> F:
@@ -103,7 +104,7 @@ negative, abs, sqrt, rsqrt = unary(ops.neg), unary(ops.abs), unary(ops.sqrt), un
 exp, log, erf = unary(ops.exp), unary(ops.log), unary(ops.erf)
 tanh, sigmoid, relu = unary(ops.tanh), unary(ops.sigmoid), unary(ops.relu)
 identity, stop_gradient = unary(ops.identity), unary(ops.stop_gradient)
-zeros_like, ones_like = unary(ops.zeros_like), unary(ops.ones_like)
+zeros_like, ones_like = _filled_like(ops.zeros_like), _filled_like(ops.ones_like)
 sub, mul, neg = subtract, multiply, negative
 
 reduce_sum, reduce_mean = reduction(ops.reduce_sum), reduction(ops.reduce_mean)

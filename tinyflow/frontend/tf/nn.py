@@ -51,20 +51,20 @@ def linear(
     return apply(ops.linear, *inputs, name=name)
 
 
-def softmax(x: Like, axis: int = -1, name: str | None = None) -> Tensor:
-    """exp(x) / sum(exp(x)) along ``axis``, in the shape and floating dtype of x.
+def softmax(logits: Like, axis: int | None = None, name: str | None = None) -> Tensor:
+    """exp(x) / sum(exp(x)) along ``axis``, the last one if None.
 
-    A run raises ShapeError for an axis that x lacks.
+    In the shape and floating dtype of x. A run raises ShapeError for an axis that x lacks.
     """
-    return apply(ops.softmax, x, axis=axis, name=name)
+    return apply(ops.softmax, logits, axis=-1 if axis is None else axis, name=name)
 
 
-def log_softmax(x: Like, axis: int = -1, name: str | None = None) -> Tensor:
-    """x - log(sum(exp(x))) along ``axis``, in the shape and floating dtype of x.
+def log_softmax(logits: Like, axis: int | None = None, name: str | None = None) -> Tensor:
+    """x - log(sum(exp(x))) along ``axis``, the last one if None.
 
-    A run raises ShapeError for an axis that x lacks.
+    In the shape and floating dtype of x. A run raises ShapeError for an axis that x lacks.
     """
-    return apply(ops.log_softmax, x, axis=axis, name=name)
+    return apply(ops.log_softmax, logits, axis=-1 if axis is None else axis, name=name)
 
 
 def _loss(op: Op, shapes: str) -> Callable[..., Tensor]:

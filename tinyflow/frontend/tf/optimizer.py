@@ -27,6 +27,7 @@ class Optimizer:
         global_step: Variable | None = None,
         var_list: Sequence[Variable] | None = None,
         *,
+        name: str | None = None,
         gradient: GradientPass = reference_gradient,
     ) -> Tensor:
         """A tensor that, when run, makes one step on ``var_list`` (all that ``loss`` depends on).
@@ -36,7 +37,7 @@ class Optimizer:
         """
         with no_collector():
             pairs = self.compute_gradients(loss, var_list, gradient=gradient)
-            return self.apply_gradients(pairs, global_step)
+            return self.apply_gradients(pairs, global_step, name)
 
     def compute_gradients(
         self,
@@ -55,7 +56,7 @@ class Optimizer:
         self,
         grads_and_vars: Sequence[tuple[Tensor | None, Variable]],
         global_step: Variable | None = None,
-        name: str = "train_step",
+        name: str | None = None,
     ) -> Tensor:
         """The second half: a step along these gradients; a pair whose gradient is None is left out.
 
@@ -68,7 +69,7 @@ class Optimizer:
         writes += _updates([slope for slope, _ in pairs])
         if global_step is not None:
             writes.append(assign_add(global_step, 1))
-        return group(*writes, name=name)
+        return group(*writes, name=name or "train_step")
 
     def updates(self, variables: list[Variable], slopes: list[Tensor]) -> list[Tensor]:
         """One write per variable (and slot), given the gradients."""

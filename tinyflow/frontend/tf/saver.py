@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from tinyflow.errors import DTypeError, RunError, ShapeError
 from tinyflow.frontend.tf.scope import current_scope
@@ -20,14 +21,20 @@ class Saver:
     """Saves and restores ``var_list``, or all variables that the graph has when it is called.
 
     With all variables the random counter goes along: training goes on as if nothing had happened.
-    With some, only their contents change. Files are ``.npz`` without pickled objects.
+    With some, only their contents change. Files are ``.npz`` without pickled objects. Of those that
+    one saver wrote, the last ``max_to_keep`` stay (None or 0: all); older ones are deleted.
     """
 
-    def __init__(self, var_list: Sequence[Variable] | None = None) -> None:
+    def __init__(
+        self, var_list: Sequence[Variable] | None = None, max_to_keep: int | None = 5
+    ) -> None:
+        self._max_to_keep, self.last_checkpoints = max_to_keep, list[str]()
         self._nodes = None if var_list is None else [v.value.node for v in var_list]
 
     def save(self, sess: Session, save_path: str, global_step: int | Variable | None = None) -> str:
         """Write one file and return its path: ``save_path``, with ``-<global_step>`` if given.
+
+        ``last_checkpoints`` then lists the files of this saver, the oldest first.
 
         Raises RunError if a variable is not initialised or the place cannot be written.
         """
@@ -39,6 +46,10 @@ class Saver:
             if name not in saved.arrays:
                 sess.variable(name)  # says that it is not initialised
         write_checkpoint(path, saved.only(list(self._variables())))
+        written = [*(other for other in self.last_checkpoints if other != path), path]
+        for old in written[: -self._max_to_keep] if self._max_to_keep else ():
+            Path(old).unlink(missing_ok=True)
+        self.last_checkpoints = written[-(self._max_to_keep or 0) :]
         return path
 
     def restore(self, sess: Session, save_path: str | os.PathLike[str]) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from tinyflow.errors import FeedError
+from tinyflow.frontend.tf.config import ConfigProto
 from tinyflow.frontend.tf.saver import check_fits
 from tinyflow.frontend.tf.scope import Scope, current_scope
-from tinyflow.frontend.tf.tensor import ACTIVE, Tensor, unwrap
+from tinyflow.frontend.tf.tensor import ACTIVE, Operation, Tensor, unwrap
 from tinyflow.ir import Value
 from tinyflow.passes import STANDARD, Pipeline
 from tinyflow.passes.contract import Step
@@ -26,29 +27,52 @@ class Session(Runner):
     """``tf.Session(config='cpu')``; see :class:`tinyflow.runtime.session.Session`.
 
     ``with tf.Session() as sess:`` makes it the session of ``tensor.eval()``. Without ``seed``, it
-    is that of ``tf.set_random_seed``. A ``graph`` is what the ``with`` block builds into.
+    is that of ``tf.set_random_seed``. A ``graph`` is what the ``with`` block builds into. A
+    ``tf.ConfigProto`` in place of words means "cpu".
     """
 
     def __init__(
         self,
-        config: str = "cpu",
+        config: str | ConfigProto | None = "cpu",
         *,
         pipeline: Pipeline = STANDARD,
         seed: int | None = None,
         graph: Scope | None = None,
     ) -> None:
         self._graph, self._block = graph, ExitStack()
-        seed = (graph or current_scope()).seed if seed is None else seed
-        super().__init__(config, pipeline=pipeline, seed=seed)
+        seed = self.graph.seed if seed is None else seed
+        words: Any = "cpu" if config is None or isinstance(config, ConfigProto) else config
+        super().__init__(words, pipeline=pipeline, seed=seed)
 
-    def run(self, fetch: Any, feed_dict: Mapping[Tensor, Any] | None = None) -> Any:
-        """Compute a tensor, or a list or tuple of tensors, and return numpy arrays.
+    @property
+    def graph(self) -> Scope:
+        """The graph that this session was made for, or the default one."""
+        return self._graph or current_scope()
+
+    @contextmanager
+    def as_default(self) -> Iterator[Session]:
+        """Serve ``tensor.eval()`` inside a ``with`` block; the session stays open behind it."""
+        ACTIVE.append(self)
+        try:
+            yield self
+        finally:
+            ACTIVE.remove(self)
+
+    def run(
+        self,
+        fetches: Any,
+        feed_dict: Mapping[Tensor, Any] | None = None,
+        options: Any = None,
+        run_metadata: Any = None,
+    ) -> Any:
+        """Compute a tensor and return a numpy array; of lists, tuples and dicts, the same ones.
 
         ``feed_dict`` maps tensors to arrays: floats convert to float32, ints to floats, floats
-        never to ints. A group gives None. Raises TinyflowError naming node, got and expected.
+        never to ints. A group gives None; ``options`` and ``run_metadata`` change nothing. Raises
+        TinyflowError naming node, got and expected.
         """
-        results = self.run_values(_fetches(fetch), *_feeds(feed_dict))
-        return results if isinstance(fetch, list | tuple) else results[0]
+        results = self.run_values(_fetches(fetches), *_feeds(feed_dict))
+        return results[0] if isinstance(fetches, Tensor) else _arranged(fetches, iter(results))
 
     def trace(self, fetch: Any, feed_dict: Mapping[Tensor, Any] | None = None) -> list[Step]:
         """The graph of these fetches before and after each pass; print the steps to read them."""
@@ -123,8 +147,8 @@ class Session(Runner):
 class InteractiveSession(Session):
     """A session that serves ``tensor.eval()`` and ``step.run()`` from here on, until it closes."""
 
-    def __init__(self, config: str = "cpu", *, seed: int | None = None) -> None:
-        super().__init__(config, seed=seed)
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
         ACTIVE.append(self)
 
     def close(self) -> None:
@@ -134,15 +158,26 @@ class InteractiveSession(Session):
             ACTIVE.remove(self)
 
 
-def _fetches(fetch: Any) -> list[Value]:
-    return [_fetched(tensor) for tensor in (fetch if isinstance(fetch, list | tuple) else [fetch])]
-
-
-def _fetched(tensor: Any) -> Value:
-    if not isinstance(tensor, Tensor):
-        got, expected = type(tensor).__name__, "a tensor or a list of tensors"
+def _fetches(fetches: Any) -> list[Value]:
+    """The values to compute, in the order in which lists, tuples and dicts have them."""
+    if isinstance(fetches, Tensor | Operation):
+        return [(fetches if isinstance(fetches, Tensor) else fetches.outputs[0]).value]
+    parts = fetches.values() if isinstance(fetches, dict) else fetches
+    if not isinstance(fetches, list | tuple | dict):
+        got, expected = type(fetches).__name__, "a tensor, or a list, tuple or dict of tensors"
         raise FeedError("cannot fetch this", got=got, expected=expected)
-    return tensor.value
+    return [value for part in parts for value in _fetches(part)]
+
+
+def _arranged(fetches: Any, results: Iterator[Any]) -> Any:
+    """The results as lists, tuples and dicts, as they were fetched."""
+    if isinstance(fetches, dict):
+        return {key: _arranged(part, results) for key, part in fetches.items()}
+    if not isinstance(fetches, list | tuple):
+        result = next(results)
+        return None if isinstance(fetches, Operation) else result
+    parts, kind = [_arranged(part, results) for part in fetches], type(fetches)
+    return kind(*parts) if hasattr(kind, "_fields") else kind(parts)
 
 
 def _feeds(feed_dict: Mapping[Tensor, Any] | None) -> tuple[list[Value], list[Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from tinyflow.frontend.tf.index import indexed
 from tinyflow.frontend.tf.scope import current_scope
 from tinyflow.ir import CONSTANT, Graph, Node, Op, Value, as_value
 from tinyflow.passes import DTYPES, SHAPES, infer
-from tinyflow.types import DType, Shape, as_dtype, as_shape, default_dtype, show_shape
+from tinyflow.types import DType, Shape, as_dtype, as_shape, default_dtype, show_shape, unify_shape
 
 __all__ = ["Like", "Tensor", "Variable", "apply"]
 __all__ += ["forward_shape", "product_of", "unwrap", "wrap"]
@@ -76,8 +77,35 @@ class Tensor:
         """Inferred dtype."""
         return _known(self.value)[1]
 
+    @property
+    def op(self) -> Operation:
+        """The operation that computes this tensor; fetched, it gives None."""
+        node = self._value.node
+        outputs = tuple(wrap(value) for value in node.outputs) or (self,)
+        return Operation(self.name, node.op.name, tuple(map(wrap, node.inputs)), outputs)
+
+    def set_shape(self, shape: object) -> None:
+        """Say what the shape is; raises ShapeError if it is known to be another one.
+
+        What follows from here on knows it. Raises GraphError where this cannot be done: for a
+        placeholder, which has the shape it is made with, and for more than one unknown size.
+        """
+        known = self.shape
+        sizes = unify_shape(known, as_shape(shape))
+        if sizes == known:
+            return
+        if sizes is None or sizes.count(None) > 1 or self._value.node.is_leaf:
+            fix = "Give tf.placeholder the shape."
+            raise GraphError("cannot set this shape", node=self._value.node, got=shape, fix=fix)
+        self._value = ops.reshape(self.value, shape=[-1 if n is None else n for n in sizes])
+
     def eval(self, feed_dict: dict[Tensor, Any] | None = None, session: Any = None) -> Any:
-        """Run this tensor in ``session``, or in the session of the enclosing ``with`` block."""
+        """Run this tensor in ``session``, or in the session of the enclosing ``with`` block.
+
+        The session may come first, as TensorFlow's variables have it: ``W.eval(sess)``.
+        """
+        if feed_dict is not None and not isinstance(feed_dict, dict):
+            feed_dict, session = session, feed_dict
         if session is None and not ACTIVE:
             raise RunError("no session", fix="Use 'with tf.Session():' or eval(session=...).")
         return (session or ACTIVE[-1]).run(self, feed_dict)
@@ -118,18 +146,34 @@ class Tensor:
     __array_ufunc__ = None
 
 
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What computed a tensor: ``tensor.op``, and what a registered gradient is told of."""
+
+    name: str
+    type: str
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+
+    def run(self, feed_dict: dict[Tensor, Any] | None = None, session: Any = None) -> None:
+        """Run it as :meth:`Tensor.eval` does, for what it writes."""
+        self.outputs[0].eval(feed_dict, session)
+
+
 Like = Tensor | float | int | bool | np.ndarray | np.generic | Sequence[Any]
 ACTIVE: list[Any] = []  # sessions of the enclosing `with` blocks
 
 
 class Variable(Tensor):
-    """State that sessions keep under its name; ``init`` computes its first content.
+    """State that sessions keep under its name; ``initial_value`` computes its first content.
 
     Args:
-        init: a tensor, number or array; run by ``tf.initialize_all_variables()``.
-        name: unique name; a suffix is added if it is taken.
+        initial_value: a tensor, number or array, or a function of nothing that gives one; run by
+            ``tf.initialize_all_variables()``. TinyFlow called it ``init``.
+        second: the second positional argument: TinyFlow's is the name, TensorFlow's ``trainable``.
         trainable: whether ``minimize`` updates it.
-        dtype: of the content; that of ``init`` unless given.
+        name: unique name; a suffix is added if it is taken.
+        dtype: of the content; that of ``initial_value`` unless given.
 
     Reading it means: its content after all ``tf.assign`` calls made so far in the program text.
     """
@@ -138,17 +182,24 @@ class Variable(Tensor):
 
     def __init__(
         self,
-        init: Like,
+        initial_value: Like,
+        second: bool | str | None = None,
+        trainable: bool | None = True,
         name: str | None = None,
-        trainable: bool = True,
         dtype: DType | str | None = None,
     ) -> None:
-        first = unwrap(init)
+        if isinstance(second, str):
+            name = second
+        elif second is not None:
+            trainable = second
+        initial_value = initial_value() if callable(initial_value) else initial_value
+        first = unwrap(initial_value)
         shape, drawn = _known(first)
         if drawn is None and first.node.op is CONSTANT:
             drawn = default_dtype(first.node.attrs["value"])  # of a Python number, as TensorFlow's
         chosen = as_dtype(dtype) if dtype else drawn or DType.float32
-        super().__init__(_new_variable(name or "variable", shape, chosen, trainable))
+        learned = trainable is not False
+        super().__init__(_new_variable(name or "variable", shape, chosen, learned))
         scope = current_scope()
         scope.initialisers.append(ops.assign(self._value, first))
         scope.wrote(self._value.node)
@@ -159,6 +210,14 @@ class Variable(Tensor):
         made = cls.__new__(cls)
         Tensor.__init__(made, _new_variable(name, as_shape(shape), as_dtype(dtype), True))
         return made
+
+    def read_value(self) -> Tensor:
+        """A tensor of its content."""
+        return apply(ops.identity, self)
+
+    def initialized_value(self) -> Tensor:
+        """The first content, to compute that of other variables from."""
+        return wrap(self.initializer.value.node.inputs[1])
 
     @classmethod
     def of(cls, node: Node) -> Variable:
@@ -173,20 +232,21 @@ class Variable(Tensor):
         node = self._value.node
         return Value(node, 0, current_scope().versions.get(node, 0))
 
-    def assign(self, value: Like) -> Tensor:
+    def assign(self, value: Like, name: str | None = None) -> Tensor:
         """Same as ``tf.assign(self, value)``."""
         scope = current_scope()
-        written = Tensor(ops.assign(self.value, unwrap(value), after=scope.waits))
+        name = scope.unique_name(name) if name else None
+        written = Tensor(ops.assign(self.value, unwrap(value), name=name, after=scope.waits))
         scope.wrote(self._value.node)
         return written
 
-    def assign_add(self, value: Like) -> Tensor:
+    def assign_add(self, value: Like, name: str | None = None) -> Tensor:
         """Same as ``tf.assign_add(self, value)``."""
-        return self.assign(self + value)
+        return self.assign(self + value, name=name)
 
-    def assign_sub(self, value: Like) -> Tensor:
+    def assign_sub(self, value: Like, name: str | None = None) -> Tensor:
         """Same as ``tf.assign_sub(self, value)``."""
-        return self.assign(self - value)
+        return self.assign(self - value, name=name)
 
     @property
     def initializer(self) -> Tensor:

@@ -24,6 +24,7 @@ def exponential_decay(
     decay_steps: int,
     decay_rate: float,
     staircase: bool = False,
+    name: str | None = None,
 ) -> Tensor:
     """learning_rate * decay_rate ** (global_step / decay_steps), the exponent whole if staircase.
 
@@ -33,7 +34,7 @@ def exponential_decay(
     passed = cast(global_step, DType.float32) / float(decay_steps)
     if staircase:
         passed = cast(cast(passed, DType.int64), DType.float32)
-    return multiply(learning_rate, pow(decay_rate, passed))
+    return multiply(learning_rate, pow(decay_rate, passed), name)
 
 
 @dataclass(eq=False)

@@ -98,13 +98,11 @@ def l2_normalize(
     axis: Any = None,
     epsilon: float = 1e-12,
     name: str | None = None,
-    dim: Any = None,
 ) -> Tensor:
     """x / sqrt(max(sum(x * x), epsilon)), the sum along ``axis`` (``dim`` is its old name).
 
     In the shape and floating dtype of x; a run raises ShapeError for an axis that x lacks.
     """
-    axes = dim if axis is None else axis
-    squares = apply(ops.reduce_sum, apply(ops.mul, x, x), reduction_indices=axes, keepdims=True)
+    squares = apply(ops.reduce_sum, apply(ops.mul, x, x), reduction_indices=axis, keepdims=True)
     length = apply(ops.maximum, squares, epsilon)
     return apply(ops.mul, x, apply(ops.rsqrt, length), name=name)

@@ -1,0 +1,87 @@
+"""TensorFlow 1's arguments: order, other names, those that change nothing. Layer: frontend.
+
+A function of TinyFlow has the arguments that it needs. ``signatures.txt`` lists those that
+TensorFlow documents and what each is here; ``spell`` lets scripts call the functions with them.
+"""
+
+from __future__ import annotations
+
+from ast import literal_eval
+from functools import reduce, wraps
+from inspect import signature
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from tinyflow.errors import GraphError
+from tinyflow.ir.node import user_line
+
+__all__ = ["spell"]
+
+
+def spell(module: ModuleType) -> None:
+    """Put the functions and methods that the table names in front of those that they stand for."""
+    idle: set[str] = set()
+    for line in Path(__file__).with_name("signatures.txt").read_text().splitlines():
+        paths, _, words = line.partition(" | ")
+        if paths == "idle":
+            idle = set(words.split())
+        elif words:
+            for path in paths.split():
+                *holders, name = path.split(".")
+                holder: Any = reduce(getattr, holders, module)
+                setattr(holder, name, _takes(getattr(holder, name), words, idle))
+
+
+def _takes(f: Any, words: str, idle: set[str]) -> Any:
+    """The function, or class, with these arguments.
+
+    It raises GraphError for a value that is not supported, and for arguments that are missing,
+    given twice or do not exist.
+    """
+    if isinstance(f, type):
+        made: Any = f
+        made.__init__ = _takes(made.__init__, f"self {words}", idle)
+        return made
+    own_names, fixed, own = {}, {}, signature(f).parameters
+    for word in words.split():
+        name, _, default = word.partition("=")
+        name, _, own_name = name.partition(":")
+        own_names[name], fixed[name] = own_name or name, literal_eval(default or "None")
+    required = [name for name, way in own.items() if way.default is way.empty]
+
+    @wraps(f)
+    def call(*args: Any, **options: Any) -> Any:
+        given: dict[str, tuple[str, Any]] = {}
+        called = call.__qualname__.removesuffix(".__init__")
+        if len(args) > len(own_names):
+            raise _wrong(f"too many arguments for {called}", len(args), ", ".join(own_names))
+        for word, value in [*zip(own_names, args), *options.items()]:
+            name = own_names.get(word, word)
+            if name in own and (word == name or value is not None):  # None leaves the other name
+                first, other = given.get(name, (word, None))
+                if other is not None:
+                    what = f"{called}: {first} and {word} mean the same"
+                    raise _wrong(what, f"{other!r}, {value!r}"[:80], "one of them")
+                given[name] = word, value
+            elif name not in own and word not in own_names:
+                known = ", ".join(dict.fromkeys([*own_names, *own]))
+                raise _wrong(f"{called} has no argument '{word}'", repr(value)[:80], known)
+            elif name not in own and word not in idle and not _equal(value, fixed[word]):
+                what, expected = f"{called}: {word} is not supported", repr(fixed[word])
+                raise _wrong(what, repr(value)[:80], expected)
+        if missing := [name for name in required if name not in given]:
+            raise _wrong(f"{called} needs more arguments", ", ".join(given), ", ".join(missing))
+        return f(**{name: value for name, (_, value) in given.items()})
+
+    return call
+
+
+def _equal(value: Any, fixed: Any) -> bool:
+    """Whether an argument is left alone."""
+    plain = isinstance(value, int | float | str)
+    return value is None or value is False or (plain and bool(value == fixed))
+
+
+def _wrong(what: str, got: object, expected: str) -> GraphError:
+    return GraphError(what, node=user_line(), got=got, expected=expected)
