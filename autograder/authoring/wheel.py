@@ -23,7 +23,7 @@ from autograder.authoring.manifest import Homework, withheld_functions
 __all__ = ["Engine", "build_engine", "build_wheel", "pack", "strip_engine"]
 
 PACKAGE = "tinyflow"
-SUFFIXES = frozenset({".py", ".typed", ".npz", ".md", ".txt"})  # sources and package data; nothing compiled
+SUFFIXES = frozenset({".py", ".typed", ".npz", ".md", ".txt"})  # sources and data; nothing compiled
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can hold
 METADATA = """\
 Metadata-Version: 2.4
