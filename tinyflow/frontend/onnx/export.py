@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from onnx import helper, numpy_helper
 from tinyflow import ops
 from tinyflow.errors import GraphError
 from tinyflow.frontend.inference import for_inference
-from tinyflow.frontend.onnx.words import ALONG, REDUCTIONS, WORDS
+from tinyflow.frontend.onnx.words import ALONG, REDUCTIONS, SPARSE_LOSS, TRUTHS, WORDS, spell
 from tinyflow.frontend.tf.tensor import Tensor
 from tinyflow.ir import Graph, Node, Op, Value
 from tinyflow.ops.window import reach, resolve_padding
@@ -34,15 +36,17 @@ def export(
 ) -> onnx.ModelProto:
     """The network in inference, with the contents of its variables, as a model of ONNX.
 
+    Inference is that of ``tf.nn.inference``: no dropout, batch normalisation by moving values.
+
     Args:
         network: a tensor or several, or a graph, such as ``symbol.graph()`` of the mx front end.
         variables: the session that holds the contents, or arrays by name.
         path: file to write as well.
         opset: 17 to 20. What has read files since 2022 reads 17; 20 has a word for gelu.
 
-    Unknown sizes stay open. Raises GraphError naming an op that ONNX has no word for or a variable
-    without content, and for another opset, RunError for a variable that the session has not
-    initialised.
+    Unknown sizes stay open. What is written, ``load`` reads. Raises GraphError naming an op that
+    ONNX has no word for or a variable without content, and for another opset, RunError for a
+    variable that the session has not initialised.
     """
     if opset not in OPSETS:
         expected = f"one of {', '.join(map(str, OPSETS))}"
@@ -54,7 +58,8 @@ def export(
     contents = {n: _content(n, variables) for n in graph.nodes if n.op is ops.variable}
     shapes = {Value(node): array.shape for node, array in contents.items()}
     graph = infer(graph.with_fact(KNOWN_SHAPES, shapes))
-    graph = infer(Graph(specialise(graph).outputs).with_fact(KNOWN_SHAPES, shapes))
+    for step in (specialise, partial(spell, opset=opset), specialise):
+        graph = infer(Graph(step(graph).outputs).with_fact(KNOWN_SHAPES, shapes))
     writer = _Writer(graph, {node.name: array for node, array in contents.items()}, opset)
     model = helper.make_model(
         writer.graph(),
@@ -62,7 +67,7 @@ def export(
         opset_imports=[helper.make_opsetid("", opset)],
         ir_version=OPSETS[opset],
     )
-    onnx.checker.check_model(model)
+    onnx.checker.check_model(model, full_check=True)
     if path is not None:
         onnx.save(model, str(path))
     return model
@@ -80,9 +85,7 @@ def _content(node: Node, variables: Session | Mapping[str, Any]) -> np.ndarray[A
 class _Writer:
     """The nodes and initializers of a model, as far as they are written."""
 
-    def __init__(
-        self, graph: Graph, contents: Mapping[str | None, np.ndarray[Any, Any]], opset: int
-    ) -> None:
+    def __init__(self, graph: Graph, contents: Mapping[str | None, Any], opset: int) -> None:
         self.source, self.contents, self.opset = graph, contents, opset
         self.shapes, self.dtypes = graph.fact(SHAPES), graph.fact(DTYPES)
         self.nodes: list[onnx.NodeProto] = []
@@ -94,14 +97,16 @@ class _Writer:
         for node in self.source.nodes:
             if node.op is ops.placeholder:
                 self.names[Value(node)] = self.unique(node.name or "input")
-            elif node.op in (ops.variable, ops.CONSTANT):
+            elif node.op in (ops.variable, ops.CONSTANT, ops.zeros, ops.ones):
                 kind = (self.dtypes[Value(node)] or DType.float32).numpy
-                array = self.contents.get(node.name, node.attrs.get("value"))
-                self.names[Value(node)] = self.store(np.asarray(array, kind), node.name)
-            elif rule := _RULES.get(node.op):
+                value = node.attrs.get("value", float(node.op is ops.ones))
+                array = np.asarray(self.contents.get(node.name, value), kind)
+                whole = np.broadcast_to(array, self.shapes[Value(node)])  # type: ignore[arg-type]
+                self.names[Value(node)] = self.store(whole, node.name)
+            elif rule := RULES.get(node.op):
                 rule(self, node, [self.name(value) for value in node.inputs])
             else:
-                known = ", ".join(op.name for op in _RULES)
+                known = ", ".join(op.name for op in RULES)
                 raise GraphError("ONNX has no word for this op", node=node, expected=known)
         fed = [Value(node) for node in self.source.nodes if node.op is ops.placeholder]
         outputs = []
@@ -115,10 +120,8 @@ class _Writer:
     def name(self, value: Value) -> str:
         """Name of a value that is written; raises GraphError for an output that ONNX lacks."""
         if value not in self.names:
-            got = f"output {value.index}"
-            raise GraphError(
-                "ONNX has no such output", node=value.node, got=got, expected="output 0"
-            )
+            what, got = "ONNX has no such output", f"output {value.index}"
+            raise GraphError(what, node=value.node, got=got, expected="output 0")
         return self.names[value]
 
     def unique(self, name: str) -> str:
@@ -137,7 +140,7 @@ class _Writer:
         return name
 
     def emit(self, kind: str, inputs: Sequence[str], name: str | None = None, **attrs: Any) -> str:
-        """A node with one output, and the name of that."""
+        """A node with one output, and the name of that; attributes that are None are not given."""
         name = self.unique(name or kind.lower())
         self.nodes.append(helper.make_node(kind, inputs, [name], name, **attrs))
         return name
@@ -154,17 +157,13 @@ _Rule = Callable[[_Writer, Node, list[str]], None]
 
 
 def _word(kind: str, **given: Callable[[Any], Any]) -> _Rule:
-    """An op that ONNX has too; ``given`` makes its attributes from those here, None: not given."""
+    """An op that ONNX has too; ``given`` makes its attributes from those here."""
 
     def rule(w: _Writer, node: Node, inputs: list[str]) -> None:
-        w.names[Value(node)] = w.emit(kind, inputs, node.name, **_made(given, node.attrs))
+        attrs = {key: make(node.attrs) for key, make in given.items()}
+        w.names[Value(node)] = w.emit(kind, inputs, node.name, **attrs)
 
     return rule
-
-
-def _made(given: Mapping[str, Callable[[Any], Any]], attrs: Mapping[str, Any]) -> dict[str, Any]:
-    """ONNX's attributes from those here, but for None."""
-    return {key: value for key, make in given.items() if (value := make(attrs)) is not None}
 
 
 def _matmul(w: _Writer, node: Node, inputs: list[str]) -> None:
@@ -180,19 +179,13 @@ def _linear(w: _Writer, node: Node, inputs: list[str]) -> None:
     w.names[Value(node)] = w.emit("Gemm", [rows, *inputs[1:]], node.name, transB=1)
 
 
-def _filled(w: _Writer, node: Node, inputs: list[str]) -> None:
-    fill = float(node.op is ops.ones)
-    array = np.full(node.attrs["shape"], fill, node.attrs["dtype"].numpy)
-    w.names[Value(node)] = w.store(array, node.name)
-
-
-def _listed(kind: str, numbers: Callable[[Node], Any]) -> _Rule:
+def _listed(kind: str, numbers: Callable[[Any], Any], **given: Callable[[Any], Any]) -> _Rule:
     """An op with numbers that are an input in ONNX; none, if they are None."""
 
     def rule(w: _Writer, node: Node, inputs: list[str]) -> None:
-        given = numbers(node)
-        more = [] if given is None else [w.store(np.array(given, "int64"))]
-        w.names[Value(node)] = w.emit(kind, [*inputs, *more], node.name)
+        listed = numbers(node.attrs)
+        more = [] if listed is None else [w.store(np.array(listed, "int64"))]
+        _word(kind, **given)(w, node, [*inputs, *more])
 
     return rule
 
@@ -215,41 +208,47 @@ def _pad(w: _Writer, node: Node, inputs: list[str]) -> None:
     _listed("Pad", lambda _: sides)(w, node, inputs)
 
 
-def _gelu(w: _Writer, node: Node, inputs: list[str]) -> None:
-    """x * (1 + erf(x / √2)) / 2 where there is no word for it."""
-    if w.opset >= 20:
-        return _word("Gelu")(w, node, inputs)
-    kind = (w.dtypes[node.inputs[0]] or DType.float32).numpy
-    one, root, half = (w.store(np.array(number, kind)) for number in (1, 2**0.5, 0.5))
-    share = w.emit("Add", [w.emit("Erf", [w.emit("Div", [inputs[0], root])]), one])
-    whole = w.emit("Mul", [inputs[0], share])
-    w.names[Value(node)] = w.emit("Mul", [whole, half], node.name)
-    return None
+def _split(w: _Writer, node: Node, inputs: list[str]) -> None:
+    """Equal parts are counted by their names, and since opset 18 by a number too."""
+    name, axis, sizes = w.unique(node.name or "split"), node.attrs["axis"], node.attrs["sizes"]
+    w.names |= {part: w.unique(f"{name}_{part.index}") for part in node.outputs}
+    parts = [w.names[part] for part in node.outputs]
+    more = [] if sizes is None else [w.store(np.array(sizes, "int64"))]
+    count = len(parts) if sizes is None and w.opset >= 18 else None
+    made = helper.make_node("Split", [*inputs, *more], parts, name, axis=axis, num_outputs=count)
+    w.nodes.append(made)
+
+
+def _extreme(w: _Writer, node: Node, inputs: list[str]) -> None:
+    """The smaller of two bools is True if both are, the larger if one is."""
+    words = TRUTHS if w.dtypes[node.inputs[0]] is DType.bool else WORDS
+    _word(words[node.op])(w, node, inputs)
 
 
 def _reduction(kind: str) -> _Rule:
+    """Over given axes, or all; the axes of a sum are an input, since opset 18 all axes are."""
+    axes, keep = itemgetter("reduction_indices"), _same("keepdims")
+    by_input, by_attribute = _listed(kind, axes, **keep), _word(kind, axes=axes, **keep)
+
     def rule(w: _Writer, node: Node, inputs: list[str]) -> None:
-        axes, keep = node.attrs["reduction_indices"], int(node.attrs["keepdims"])
-        axes = tuple(range(w.rank(node.inputs[0]))) if axes is None else axes
-        given: dict[str, Any] = {"axes": axes}
-        if kind == "ReduceSum" or w.opset >= 18:
-            given, inputs = {"noop_with_empty_axes": 1}, [*inputs, w.store(np.array(axes, "int64"))]
-        word = ("Identity", {}) if not axes else (kind, {**given, "keepdims": keep})
-        w.names[Value(node)] = w.emit(word[0], inputs if axes else inputs[:1], node.name, **word[1])
+        over = by_input if kind == "ReduceSum" or w.opset >= 18 else by_attribute
+        (_word("Identity") if axes(node.attrs) == () else over)(w, node, inputs)
 
     return rule
 
 
+def _same(*keys: str) -> dict[str, Any]:
+    """Attributes that ONNX has under the same name."""
+    return {key: itemgetter(key) for key in keys}
+
+
 _WINDOW: dict[str, Any] = {
-    "strides": lambda a: a["strides"],
+    **_same("strides"),
     "pads": lambda a: None if a["padding"] is None else [a["padding"][i] for i in (0, 2, 1, 3)],
     "auto_pad": lambda a: "SAME_UPPER" if a["padding"] is None else None,
 }
-_CONV: dict[str, Any] = {
-    "group": lambda a: a["groups"],
-    "dilations": lambda a: a["dilations"],
-    **_WINDOW,
-}
+_CONV: dict[str, Any] = {"group": itemgetter("groups"), **_same("dilations"), **_WINDOW}
+_POOL: dict[str, Any] = {"kernel_shape": itemgetter("ksize"), **_WINDOW}
 
 
 def _conv(w: _Writer, node: Node, inputs: list[str]) -> None:
@@ -263,17 +262,19 @@ def _conv(w: _Writer, node: Node, inputs: list[str]) -> None:
             raise GraphError("the padding of a dilated filter is not known", node=node, fix=fix)
         inside = reach(window, attrs["dilations"])
         attrs["padding"] = resolve_padding(None, attrs["strides"], image, inside)
-    w.names[Value(node)] = w.emit("Conv", inputs, node.name, **_made(_CONV, attrs))
+    made = {key: make(attrs) for key, make in _CONV.items()}
+    w.names[Value(node)] = w.emit("Conv", inputs, node.name, **made)
 
 
-_POOL: dict[str, Any] = {"kernel_shape": lambda a: a["ksize"], **_WINDOW}
-_AXIS: dict[str, Any] = {"axis": lambda a: a["axis"]}
-_EPSILON: dict[str, Any] = {"epsilon": lambda a: a["epsilon"]}
-
-_RULES: Mapping[Op, _Rule] = {
+RULES: Mapping[Op, _Rule] = {
     **{op: _word(kind) for op, kind in WORDS.items()},
-    **{op: _word(kind, **_AXIS) for op, (kind, _) in ALONG.items()},
+    **{op: _word(kind, **_same("axis")) for op, (kind, _) in ALONG.items()},
     **{op: _reduction(kind) for op, kind in REDUCTIONS.items()},
+    **dict.fromkeys(TRUTHS, _extreme),
+    ops.not_equal: lambda w, node, inputs: _word("Not")(w, node, [w.emit("Equal", inputs)]),
+    SPARSE_LOSS: _word("SoftmaxCrossEntropyLoss"),
+    ops.split: _split,
+    ops.cumsum: _listed("CumSum", itemgetter("axis"), **_same("exclusive", "reverse")),
     ops.stop_gradient: _word("Identity"),
     ops.with_gradient: lambda w, node, inputs: _word("Identity")(w, node, inputs[:1]),
     ops.cast: _word("Cast", to=lambda a: helper.np_dtype_to_tensor_dtype(a["dtype"].numpy)),
@@ -282,22 +283,18 @@ _RULES: Mapping[Op, _Rule] = {
     ops.linear: _linear,
     ops.conv2d: _conv,
     ops.max_pool2d: _word("MaxPool", **_POOL),
-    ops.avg_pool2d: _word(
-        "AveragePool", count_include_pad=lambda a: int(a["count_padding"]), **_POOL
-    ),
-    ops.batch_norm: _word("BatchNormalization", **_EPSILON),
-    ops.layer_norm: _word("LayerNormalization", axis=lambda a: -1, **_EPSILON),
-    ops.argmax: _word("ArgMax", keepdims=lambda a: 0, **_AXIS),
+    ops.avg_pool2d: _word("AveragePool", count_include_pad=itemgetter("count_padding"), **_POOL),
+    ops.batch_norm: _word("BatchNormalization", **_same("epsilon")),
+    ops.layer_norm: _word("LayerNormalization", axis=lambda a: -1, **_same("epsilon")),
+    ops.argmax: _word("ArgMax", keepdims=lambda a: 0, **_same("axis")),
     ops.flatten_layer: _word("Flatten", axis=lambda a: 1),
-    ops.transpose: _word("Transpose", perm=lambda a: a["perm"]),
-    ops.reshape: _listed("Reshape", lambda n: [-1 if d is None else d for d in n.attrs["shape"]]),
-    ops.broadcast_to: _listed("Expand", lambda n: n.attrs["shape"]),
-    ops.expand_dims: _listed("Unsqueeze", lambda n: [n.attrs["axis"]]),
-    ops.squeeze: _listed("Squeeze", lambda n: n.attrs["axes"]),
+    ops.transpose: _word("Transpose", **_same("perm")),
+    ops.reshape: _listed("Reshape", lambda a: [-1 if d is None else d for d in a["shape"]]),
+    ops.broadcast_to: _listed("Expand", itemgetter("shape")),
+    ops.expand_dims: _listed("Unsqueeze", lambda a: [a["axis"]]),
+    ops.squeeze: _listed("Squeeze", itemgetter("axes")),
     ops.slice: _slice,
     ops.pad: _pad,
     ops.crop: _pad,
-    ops.gelu: _gelu,
-    ops.zeros: _filled,
-    ops.ones: _filled,
+    ops.gelu: _word("Gelu"),
 }

@@ -15,11 +15,11 @@ from onnx import helper, numpy_helper
 
 from tinyflow import ops
 from tinyflow.errors import GraphError, TinyflowError
-from tinyflow.frontend.onnx.words import ALONG, REDUCTIONS, WORDS
+from tinyflow.frontend.onnx.words import ALONG, REDUCTIONS, SPARSE_LOSS, TRUTHS, WORDS
 from tinyflow.frontend.tf.tensor import Tensor, Variable, forward_shape, product_of, wrap
 from tinyflow.ir import Op, Value
 from tinyflow.ops.rules import END
-from tinyflow.types import as_dtype
+from tinyflow.types import DType, as_dtype
 
 __all__ = ["load"]
 
@@ -76,6 +76,10 @@ def _read(path: Path) -> onnx.ModelProto:
     return model
 
 
+def _dtype(number: int) -> DType:
+    return as_dtype(helper.tensor_dtype_to_np_dtype(number))
+
+
 class _Reader:
     """What the names of a model stand for, as far as it is read."""
 
@@ -88,11 +92,8 @@ class _Reader:
     def placeholder(self, info: onnx.ValueInfoProto) -> Value:
         kind = info.type.tensor_type
         sizes = [d.dim_value if d.HasField("dim_value") else None for d in kind.shape.dim]
-        self.values[info.name] = ops.placeholder(
-            dtype=as_dtype(helper.tensor_dtype_to_np_dtype(kind.elem_type)),
-            shape=sizes if kind.HasField("shape") else None,
-            name=info.name,
-        )
+        dtype, shape = _dtype(kind.elem_type), sizes if kind.HasField("shape") else None
+        self.values[info.name] = ops.placeholder(dtype=dtype, shape=shape, name=info.name)
         return self.values[info.name]
 
     def value(self, name: str) -> Value:
@@ -122,11 +123,11 @@ class _Reader:
 
 
 class _Site:
-    """One node under reading: its attributes, inputs and output name."""
+    """One node under reading: its attributes, inputs, name and count of outputs."""
 
     def __init__(self, reader: _Reader, proto: onnx.NodeProto) -> None:
         self.reader, self.names, self.name = reader, list(proto.input), proto.name or None
-        self.attrs: dict[str, Any] = {}
+        self.count, self.attrs = len(proto.output), dict[str, Any]()
         for attr in proto.attribute:
             value = helper.get_attribute_value(attr)
             self.attrs[attr.name] = value.decode() if isinstance(value, bytes) else value
@@ -155,12 +156,29 @@ class _Site:
         return array.tolist()
 
 
-def _plain(op: Op) -> Callable[[_Site], Any]:
-    return lambda s: op(*s.inputs, name=s.name)
+_Rule = Callable[[_Site], Any]
 
 
-def _along(op: Op, usual: int) -> Callable[[_Site], Any]:
-    return lambda s: op(*s.inputs, axis=s.attrs.get("axis", usual), name=s.name)
+def _plain(op: Op, count: int | None = None, **given: _Rule) -> _Rule:
+    """An op that the engine has too, of the first ``count`` inputs; ``given`` makes attributes."""
+
+    def rule(s: _Site) -> Any:
+        attrs = {key: make(s) for key, make in given.items()}
+        return op.node(s.inputs[:count], attrs, name=s.name).outputs
+
+    return rule
+
+
+def _attr(key: str, usual: Any = None) -> _Rule:
+    return lambda s: s.attrs.get(key, usual)
+
+
+def _flag(key: str, usual: int = 0) -> _Rule:
+    return lambda s: bool(s.attrs.get(key, usual))
+
+
+def _list(place: int) -> _Rule:
+    return lambda s: s.list(place)
 
 
 def _constant(s: _Site) -> Any:
@@ -178,10 +196,6 @@ def _div(s: _Site) -> Any:
         got = ", ".join(kinds)
         raise GraphError("division of integers is not supported", got=got, expected="floats")
     return ops.div(*s.inputs, name=s.name)
-
-
-def _product(s: _Site) -> Any:
-    return product_of(*map(Tensor, s.inputs))(*s.inputs, name=s.name)
 
 
 def _gemm(s: _Site) -> Any:
@@ -283,19 +297,15 @@ def _gelu(s: _Site) -> Any:
     return ops.mul(ops.mul(x, 0.5), ops.add(ops.tanh(inner), 1.0), name=s.name)
 
 
-def _reduction(op: Op) -> Callable[[_Site], Any]:
-    def rule(s: _Site) -> Any:
-        axes, keep = s.list(1, "axes"), bool(s.attrs.get("keepdims", 1))
-        if not axes:
-            axes = () if s.attrs.get("noop_with_empty_axes", 0) else None
-        return op(s.inputs[0], reduction_indices=axes, keepdims=keep, name=s.name)
-
-    return rule
+def _axes(s: _Site) -> Any:
+    """None are all, unless an attribute says that none are none."""
+    return s.list(1, "axes") or (() if s.attrs.get("noop_with_empty_axes", 0) else None)
 
 
-def _cast(s: _Site) -> Any:
-    dtype = as_dtype(helper.tensor_dtype_to_np_dtype(s.attrs["to"]))
-    return ops.cast(*s.inputs, dtype=dtype, name=s.name)
+def _argmax(s: _Site) -> Any:
+    axis = s.only(select_last_index=0).attrs.get("axis", 0)
+    y = ops.argmax(*s.inputs, axis=axis, name=s.name)
+    return ops.expand_dims(y, axis=axis) if s.attrs.get("keepdims", 1) else y
 
 
 def _batch_norm(s: _Site) -> Any:
@@ -303,16 +313,37 @@ def _batch_norm(s: _Site) -> Any:
     return ops.batch_norm(*s.inputs, training=False, epsilon=epsilon, name=s.name)
 
 
+def _layer_norm(s: _Site) -> Any:
+    """Over the last axis; the shift is optional."""
+    x, scale, *shift = s.only(axis=-1).inputs
+    shift, epsilon = shift or [ops.zeros_like(scale)], s.attrs.get("epsilon", 1e-5)
+    return ops.layer_norm(x, scale, *shift, epsilon=epsilon, name=s.name)
+
+
+def _sparse_loss(s: _Site) -> Any:
+    """PyTorch always writes that labels of -100 do not count; a run refuses them here."""
+    return SPARSE_LOSS(*s.only(reduction="mean", ignore_index=-100).inputs, name=s.name)
+
+
 _IMAGE: Mapping[str, Any] = {"reduction_indices": (2, 3), "keepdims": True}
-_RULES: Mapping[str, Callable[[_Site], Any]] = {
-    **{kind: _plain(op) for op, kind in WORDS.items()},
-    **{kind: _along(op, usual) for op, (kind, usual) in ALONG.items()},
-    **{kind: _reduction(op) for op, kind in REDUCTIONS.items()},
-    "Dropout": lambda s: ops.identity(s.inputs[0], name=s.name),
+_REDUCED: Mapping[str, _Rule] = {"reduction_indices": _axes, "keepdims": _flag("keepdims", 1)}
+_RUNNING = {key: _flag(key) for key in ("exclusive", "reverse")}
+_RULES: Mapping[str, _Rule] = {
+    **{kind: _plain(op) for op, kind in (*WORDS.items(), *TRUTHS.items())},
+    **{kind: _plain(op, axis=_attr("axis", usual)) for op, (kind, usual) in ALONG.items()},
+    **{kind: _plain(op, 1, **_REDUCED) for op, kind in REDUCTIONS.items()},
+    "Xor": _plain(ops.not_equal),
+    "Not": lambda s: ops.equal(*s.inputs, False, name=s.name),
+    "Reciprocal": lambda s: ops.div(1.0, *s.inputs, name=s.name),
+    "ArgMax": _argmax,
+    "CumSum": _plain(ops.cumsum, 1, axis=_list(1), **_RUNNING),
+    "Split": _plain(ops.split, 1, num=lambda s: s.count, sizes=_list(1), axis=_attr("axis", 0)),
+    "SoftmaxCrossEntropyLoss": _sparse_loss,
+    "Dropout": _plain(ops.identity, 1),
     "Constant": _constant,
     "Div": _div,
-    "Cast": _cast,
-    "MatMul": _product,
+    "Cast": _plain(ops.cast, dtype=lambda s: _dtype(s.attrs["to"])),
+    "MatMul": lambda s: product_of(*map(Tensor, s.inputs))(*s.inputs, name=s.name),
     "Gemm": _gemm,
     "Conv": _conv,
     "MaxPool": _max_pool,
@@ -320,14 +351,15 @@ _RULES: Mapping[str, Callable[[_Site], Any]] = {
     "GlobalMaxPool": lambda s: ops.reduce_max(*s.inputs, name=s.name, **_IMAGE),
     "GlobalAveragePool": lambda s: ops.reduce_mean(*s.inputs, name=s.name, **_IMAGE),
     "BatchNormalization": _batch_norm,
+    "LayerNormalization": _layer_norm,
     "Flatten": lambda s: ops.flatten_layer(*s.only(axis=1).inputs, name=s.name),
     "Reshape": _reshape,
-    "Transpose": lambda s: ops.transpose(*s.inputs, perm=s.attrs.get("perm"), name=s.name),
+    "Transpose": _plain(ops.transpose, perm=_attr("perm")),
     "Slice": _slice,
     "Pad": _pad,
     "Clip": _clip,
     "Gelu": _gelu,
-    "Expand": lambda s: ops.broadcast_to(s.inputs[0], shape=s.list(1), name=s.name),
-    "Squeeze": lambda s: ops.squeeze(s.inputs[0], axes=s.list(1), name=s.name),
+    "Expand": _plain(ops.broadcast_to, 1, shape=_list(1)),
+    "Squeeze": _plain(ops.squeeze, 1, axes=_list(1)),
     "Unsqueeze": _unsqueeze,
 }
