@@ -47,7 +47,7 @@ def _gelu(site: Site) -> Value:
 
 
 def _by_numbers(site: Site) -> Value | None:
-    """ONNX does not say that True is more than False, nor onnxruntime chooses one; 1 and 0 do."""
+    """ONNX does not order bools, and onnxruntime does not choose among them; 1 and 0 work."""
     if site.dtype(-1) is not DType.bool:
         return None
     numbers = [ops.cast(x, dtype=DType.int32) for x in site.inputs[-2:]]
