@@ -76,7 +76,7 @@ def test_something_else_than_a_value_is_refused() -> None:
 def test_users_lists_every_read_with_its_position() -> None:
     a = x()
     b = ops.sub(a, a)
-    assert users(Graph((b,)))[a] == ((b.node, 0), (b.node, 1))
+    assert users(Graph((b,)))[a] == [(b.node, 0), (b.node, 1)]
 
 
 def test_rewrite_keeps_leaves_and_versions() -> None:

@@ -32,6 +32,7 @@ class Structure:
     body: Graph = field(compare=False)
 
 
+@lru_cache(maxsize=1024)
 def native(body: Graph) -> NativeKernel | None:
     """One native kernel for ``body``; None if none can be generated or compiled here.
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import wraps
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 from tinyflow.errors import GraphError
 from tinyflow.ir.node import PLACED_ON, STANDS_FOR, Node, Value
 
-__all__ = ["Fact", "Graph", "rewrite", "topological_order", "users"]
+__all__ = ["Fact", "Graph", "once", "rewrite", "topological_order", "users"]
 
 T = TypeVar("T")
 
@@ -40,13 +41,13 @@ class Graph:
     outputs: tuple[Value, ...]
     facts: Mapping[Fact[Any], Any] = field(default_factory=dict)
     nodes: tuple[Node, ...] = field(init=False)
-    _users: dict[Value, tuple[tuple[Node, int], ...]] = field(init=False)  # shared, filled once
+    _known: dict[Any, Any] = field(init=False)  # of functions marked ``once``, by function
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "outputs", tuple(self.outputs))
         object.__setattr__(self, "facts", MappingProxyType(dict(self.facts)))
         object.__setattr__(self, "nodes", topological_order(v.node for v in self.outputs))
-        object.__setattr__(self, "_users", {})
+        object.__setattr__(self, "_known", {})
 
     def fact(self, key: Fact[T]) -> T:
         """What a pass found out; raises GraphError if no pass provided it."""
@@ -71,7 +72,7 @@ class Graph:
         object.__setattr__(graph, "outputs", self.outputs)
         object.__setattr__(graph, "facts", MappingProxyType(dict(facts)))
         object.__setattr__(graph, "nodes", self.nodes)
-        object.__setattr__(graph, "_users", self._users)
+        object.__setattr__(graph, "_known", self._known)
         return graph
 
     def __repr__(self) -> str:
@@ -115,15 +116,26 @@ def topological_order(
     return tuple(order)
 
 
-def users(graph: Graph) -> Mapping[Value, tuple[tuple[Node, int], ...]]:
+def once(function: Callable[[Graph], T]) -> Callable[[Graph], T]:
+    """For a function of the nodes alone: graphs of the same nodes share its result."""
+
+    @wraps(function)
+    def known(graph: Graph) -> T:
+        if function not in graph._known:
+            graph._known[function] = function(graph)
+        return graph._known[function]  # type: ignore[no-any-return]
+
+    return known
+
+
+@once
+def users(graph: Graph) -> Mapping[Value, Sequence[tuple[Node, int]]]:
     """For each value that is used: the (node, input position) pairs that read it, in order."""
-    if not graph._users:
-        found: dict[Value, list[tuple[Node, int]]] = {}
-        for node in graph.nodes:
-            for position, value in enumerate(node.inputs):
-                found.setdefault(value, []).append((node, position))
-        graph._users.update((value, tuple(uses)) for value, uses in found.items())
-    return MappingProxyType(graph._users)
+    found: dict[Value, list[tuple[Node, int]]] = {}
+    for node in graph.nodes:
+        for position, value in enumerate(node.inputs):
+            found.setdefault(value, []).append((node, position))
+    return MappingProxyType(found)
 
 
 def rewrite(

@@ -7,7 +7,7 @@ tables beside the rows, so that a package outside adds an op by the same calls a
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
@@ -20,6 +20,7 @@ from tinyflow.types import Device, DType, Shape, as_dtype, as_shape
 
 __all__ = [
     "CONSTANT", "REQUIRED", "Attribute", "DTypeRule", "Op", "Operand", "ShapeRule", "as_value",
+    "attrs_key",
 ]  # fmt: skip
 
 Shapes = Sequence[Shape]
@@ -214,6 +215,17 @@ class Op:
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"
+
+
+def attrs_key(attrs: Mapping[str, Any]) -> tuple[Hashable, ...]:
+    """Attributes as they are compared: large arrays by identity, for reading them takes long."""
+    return tuple([_key(value) for value in attrs.values()]) if attrs else ()
+
+
+def _key(value: Any) -> Hashable:
+    if isinstance(value, np.ndarray):
+        return value.dtype.str, value.shape, value.tobytes() if value.size <= 64 else id(value)
+    return repr(value) if isinstance(value, float) else value  # 0.0 and -0.0 are not the same
 
 
 def _constant_shape(attrs: Mapping[str, Any], ins: Shapes, outs: Shapes) -> tuple[Shapes, Shapes]:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TypeVar
 
 from tinyflow.errors import DTypeError
-from tinyflow.ir import CONSTANT, Graph
+from tinyflow.ir import Graph
 from tinyflow.ir.node import Node, Value
-from tinyflow.ir.op import Attribute, DTypes, Op, Shapes
+from tinyflow.ir.op import Attribute, DTypes, Op, Shapes, attrs_key
 from tinyflow.ops.rules import Attrs
 from tinyflow.ops.state import placeholder
 from tinyflow.ops.sweep import Group
 from tinyflow.types import DType, unify_shape
 
-__all__ = ["body_inputs", "fused", "group_body"]
+__all__ = ["body_inputs", "fused", "group_body", "likeness"]
 
 T = TypeVar("T")
 
@@ -25,28 +25,43 @@ def body_inputs(body: Graph) -> tuple[Value, ...]:
     return tuple(Value(n) for n in sorted(leaves, key=lambda n: int((n.name or "x0")[1:])))
 
 
-def group_body(
-    group: Group, results: Sequence[Value]
-) -> tuple[list[Value], Graph, Mapping[Value, Value]]:
-    """What a group reads, a body that computes ``results`` of it, and what its values stand for.
+def likeness(group: Group, results: Sequence[Value]) -> Hashable:
+    """Equal for groups with the same body: the same nodes, named alike, from the same lines.
+
+    A network of a thousand layers has a thousand groups, but a handful of bodies.
+    """
+    place: dict[tuple[Value, int], int] = {}
+    lines: list[Hashable] = []
+    for value, version in group.inputs:
+        kind = group.shapes[value], group.dtypes[value]
+        lines.append(value if group.is_number(value) else kind)
+        place[value, version] = len(place)
+    for node in group.nodes:
+        read = tuple([place[value, value.version] for value in node.inputs])
+        lines.append((node.op, read, attrs_key(node.attrs), node.name, node.source, node.device))
+        place[node.outputs[0], 0] = len(place)
+    return (*lines, *[place[value, 0] for value in results])
+
+
+def group_body(group: Group, results: Sequence[Value]) -> tuple[Graph, Mapping[Value, Value]]:
+    """A body that computes ``results`` of a group, and what its values stand for.
 
     The placeholders "x0", "x1", ... of the body stand for what the group reads, in that order.
     Constant numbers stay constants inside; two versions of a variable are two inputs.
     """
-    inputs: list[Value] = []
     inner: dict[tuple[Value, int], Value] = {}
+    count = 0
     for value, version in group.inputs:
-        shape, dtype, name = group.shapes[value], group.dtypes[value], f"x{len(inputs)}"
-        if value.node.op is CONSTANT and shape == ():
-            inner[value, version] = value
-        else:
-            inner[value, version] = placeholder(dtype=dtype, shape=shape, name=name)
-            inputs.append(value)
+        inner[value, version] = value
+        if not group.is_number(value):
+            shape, dtype = group.shapes[value], group.dtypes[value]
+            inner[value, version] = placeholder(dtype=dtype, shape=shape, name=f"x{count}")
+            count += 1
     for node in group.nodes:
         made = node.with_inputs(tuple(inner[value, value.version] for value in node.inputs), ())
         inner[node.outputs[0], 0] = made.outputs[0]
     body = Graph(tuple(inner[value, 0] for value in results))
-    return inputs, body, {new: old for (old, _), new in inner.items()}
+    return body, {new: old for (old, _), new in inner.items()}
 
 
 def _outputs(attrs: Attrs) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from math import prod
 
-from tinyflow.ir import Node, Value
+from tinyflow.ir import CONSTANT, Node, Value
 from tinyflow.ops.elementwise import cast, exp, sigmoid, tanh
 from tinyflow.ops.layout import broadcast_to, reshape
 from tinyflow.ops.reduction import reduce_max, reduce_mean, reduce_sum
@@ -134,6 +134,14 @@ class Group:
         for value in node.inputs:
             if value not in self.levels:
                 self.inputs[value, value.version] = None
+
+    def reads(self) -> list[Value]:
+        """What the kernel is handed, in order: all inputs but numbers that the graph states."""
+        return [value for value, _ in self.inputs if not self.is_number(value)]
+
+    def is_number(self, value: Value) -> bool:
+        """True for a constant of no axes: it is part of the kernel."""
+        return value.node.op is CONSTANT and self.shapes[value] == ()
 
     def pays(self) -> bool:
         """One op is worth a kernel only where generated polynomials beat the library."""

@@ -7,12 +7,12 @@ so that scheduling, planning and printing need to know nothing about fusion.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from graphlib import CycleError
 
 from tinyflow import ops
 from tinyflow.ir import Graph, Node, Value, rewrite, users
-from tinyflow.ops.fused import group_body
+from tinyflow.ops.fused import group_body, likeness
 from tinyflow.ops.sweep import MOVES, Group, computes
 from tinyflow.passes.grow import grow_groups
 from tinyflow.passes.infer import DTYPES, SHAPES, carry_types
@@ -67,8 +67,9 @@ def forward_assigned(graph: Graph) -> Graph:
 
 
 def _with_fused_nodes(graph: Graph, runs: Sequence[Group | Node]) -> Graph:
-    """Build the graph in which each group is one node; types are kept."""
+    """Make each group one node; types are kept, equal groups share a body."""
     new: dict[Value, Value] = {}
+    bodies: dict[Hashable, Graph] = {}
 
     def follow(values: Sequence[Value]) -> tuple[Value, ...]:
         """The new values; a kept leaf keeps the version read."""
@@ -79,13 +80,16 @@ def _with_fused_nodes(graph: Graph, runs: Sequence[Group | Node]) -> Graph:
             after = tuple(new[need.outputs[0]].node for need in run.after)
             made = run.with_inputs(follow(run.inputs), after)
         else:
-            inputs, body, old = group_body(run, results)
-            inside = [value for node in body.nodes for value in node.outputs]
-            body = body.with_fact(SHAPES, {value: run.shapes[old[value]] for value in inside})
-            body = body.with_fact(DTYPES, {value: run.dtypes[old[value]] for value in inside})
+            if (key := likeness(run, results)) not in bodies:
+                body, old = group_body(run, results)
+                inside = [value for node in body.nodes for value in node.outputs]
+                body = body.with_fact(SHAPES, {value: run.shapes[old[value]] for value in inside})
+                body = body.with_fact(DTYPES, {value: run.dtypes[old[value]] for value in inside})
+                bodies[key] = body
             name = "+".join(n.name or n.op.name for n in run.nodes if n.op not in MOVES)
             source = run.nodes[0].source
-            made = ops.fused.node(follow(inputs), {"body": body}, name=name, source=source)
+            attrs = {"body": bodies[key]}
+            made = ops.fused.node(follow(run.reads()), attrs, name=name, source=source)
         new.update(zip(results, made.outputs))
     return carry_types(graph, Graph(follow(graph.outputs)), new)
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from tinyflow.errors import GraphError
 from tinyflow.ir import Fact, Graph, Node, Value, users
+from tinyflow.ir.graph import once
 from tinyflow.passes.infer import DTYPES, SHAPES
 from tinyflow.types import elements, is_static
 
@@ -130,7 +131,8 @@ def size_bytes(graph: Graph, value: Value) -> int:
     return -(-count // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
 
 
-def views(graph: Graph) -> dict[Value, Value]:
+@once
+def views(graph: Graph) -> Mapping[Value, Value]:
     """What each view shows, for ``shown.get(value, value)``: the value that owns the storage.
 
     The output of an assign shows its variable, one version on; views of views are followed.
@@ -144,7 +146,8 @@ def views(graph: Graph) -> dict[Value, Value]:
     return shown
 
 
-def dependencies(graph: Graph) -> dict[Node, set[Node]]:
+@once
+def dependencies(graph: Graph) -> Mapping[Node, set[Node]]:
     """For each node those that must run before it: by data, by control and by writes."""
     shown = views(graph)
     uses: dict[Node, list[tuple[int, Node]]] = {}  # variable: version and reader or writer

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 
 from tinyflow import ops
 from tinyflow.ir import Graph, Node, Value, rewrite, users
@@ -51,17 +51,18 @@ def _share_softmax(graph: Graph) -> Graph:
 def _fold_updates(graph: Graph) -> Graph:
     """Make gemms of scaled products that are added to something and read by nothing else."""
     shapes, dtypes = graph.fact(SHAPES), graph.fact(DTYPES)
-    counts = {value: len(uses) for value, uses in users(graph).items()}
-    for value in graph.outputs:
-        counts[value] = counts.get(value, 0) + 1
+    readers = users(graph)
+
+    def alone(value: Value) -> bool:
+        return len(readers[value]) == 1 and value not in graph.outputs
 
     def rule(node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...] | None:
-        if node.op not in (ops.sub, ops.add) or counts[node.inputs[1]] != 1:
+        if node.op not in (ops.sub, ops.add) or not alone(node.inputs[1]):
             return None
         a, b = [(shapes[value], dtypes[value]) for value in node.inputs]
         if a != b or a[0] is None or a[1] is None or not a[1].is_floating:
             return None
-        found = _scaled_product(node.inputs[1], inputs[1], counts)
+        found = _scaled_product(node.inputs[1], inputs[1], alone)
         if found is None or not found[1]:  # BLAS reads no factors for a scale of 0: no nan
             return None
         product, scale = found
@@ -73,7 +74,7 @@ def _fold_updates(graph: Graph) -> Graph:
 
 
 def _scaled_product(
-    old: Value, new: Value, counts: Mapping[Value, int]
+    old: Value, new: Value, alone: Callable[[Value], bool]
 ) -> tuple[Node, float] | None:
     """(matmul node on new inputs, k) if the value is k * matmul, or matmul alone.
 
@@ -86,7 +87,7 @@ def _scaled_product(
     for position in (0, 1):
         product, factor = old.node.inputs[position], old.node.inputs[1 - position]
         number = factor.node.op.name == "constant" and factor.node.attrs["value"].ndim == 0
-        alone = product.node.op is ops.matmul and not product.node.after and counts[product] == 1
-        if alone and number:
+        plain = product.node.op is ops.matmul and not product.node.after and alone(product)
+        if plain and number:
             return new.node.inputs[position].node, float(factor.node.attrs["value"])
     return None

@@ -9,6 +9,7 @@ import numpy as np
 
 from tinyflow import ops
 from tinyflow.ir import Graph, Node, Value, rewrite, users
+from tinyflow.ir.op import attrs_key
 from tinyflow.ops.algebra import ABSORBED, NEUTRAL
 from tinyflow.ops.site import Site, write_out
 from tinyflow.passes.infer import DTYPES, SHAPES, carry_types, infer, remember_types
@@ -179,14 +180,7 @@ def merge_equal() -> Rule:
         if keep or node.op is ops.group:
             return None
         versions = tuple([value.version for value in node.inputs])
-        attrs = tuple([_key(value) for value in node.attrs.values()])
-        return first.setdefault((node.op, node.inputs, versions, attrs), node.outputs)
+        key = node.op, node.inputs, versions, attrs_key(node.attrs)
+        return first.setdefault(key, node.outputs)
 
     return rule
-
-
-def _key(value: Any) -> Hashable:
-    """An attribute as it is compared: large arrays by identity, for reading them all takes long."""
-    if isinstance(value, np.ndarray):
-        return value.dtype.str, value.shape, value.tobytes() if value.size <= 64 else id(value)
-    return repr(value) if isinstance(value, float) else value  # 0.0 and -0.0 are not the same

@@ -34,7 +34,7 @@ def _with_casts(site: Site) -> tuple[Value, ...] | None:
     """Cast each input to the dtype that the kernel needs."""
     node = site.node
     got, results = ([site.dtypes[v] for v in values] for values in (node.inputs, node.outputs))
-    if None in got or None in results:
+    if None in got or None in results or got == results[:1] * len(got):
         return None
     needed = kernel_dtypes(node.op, node.attrs, got, results)
     if got == [*needed]:
