@@ -166,7 +166,7 @@ def unify_shape(a: Shape, b: Shape) -> Shape:
     >>> unify_shape((None, 784), (100, None))
     (100, 784)
     """
-    if a is None or b is None:
+    if a is None or b is None or a == b:
         return b if a is None else a
     if len(a) != len(b) or any(x is not None and y is not None and x != y for x, y in zip(a, b)):
         raise ShapeError(

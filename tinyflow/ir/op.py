@@ -201,7 +201,8 @@ class Op:
         if not self.attributes and not attrs:
             return NO_ATTRS
         for key in attrs:
-            self.attribute(key)
+            if key not in self.attributes:
+                self.attribute(key)  # which says what is wrong
         checked = {}
         for key, attribute in self.attributes.items():
             value = attrs.get(key, attribute.default)

@@ -49,7 +49,7 @@ def _verify_node(node: Node) -> None:
 def _verify_value(value: Value, reader: Node) -> None:
     if not isinstance(value, Value) or not isinstance(value.node, Node):
         raise GraphError("an input is not a value", node=reader, got=type(value).__name__)
-    count = value.node.op.output_count(value.node.attrs)
+    count = len(value.node.outputs)
     if not 0 <= value.index < count:
         got, expected = f"output {value.index} of {value.node.where()}", f"0 to {count - 1}"
         what = "reads an output that does not exist"

@@ -103,6 +103,8 @@ def broadcast_shapes(a: Shape, b: Shape) -> Shape:
     """
     if a is None or b is None:
         return None
+    if a == b or not a or not b:
+        return a or b
     rank = max(len(a), len(b))
     pairs = zip((1,) * (rank - len(a)) + a, (1,) * (rank - len(b)) + b)
     try:

@@ -116,7 +116,8 @@ class Group:
         """
         if node.after or len(node.outputs) != 1 or not computes(node):
             return None
-        if not all(is_static(self.shapes[value]) for value in (*node.inputs, *node.outputs)):
+        shapes = [self.shapes[value] for value in (*node.inputs, *node.outputs)]
+        if not all(map(is_static, shapes)):
             return None
         new = {v for v in node.inputs if v not in self.levels and elements(self.shapes[v]) != 1}
         if len(self.nodes) >= MOST_NODES or len(self.inputs) + len(new) > MOST_INPUTS:

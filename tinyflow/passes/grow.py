@@ -98,8 +98,9 @@ class _Growth:
         for node in reversed(self.graph.nodes):
             places = [len(self.place)]
             for reader in self._readers(node):
-                alone = all(v.node is node or v.node.is_leaf for v in reader.inputs)
-                chain = alone and (reader.op.expr or reader.op in MOVES)
+                chain = (reader.op.expr or reader.op in MOVES) and all(
+                    v.node is node or v.node.is_leaf for v in reader.inputs
+                )
                 places.append(found[reader] if chain else self.place[reader])
             found[node] = min(places)
         return found

@@ -58,11 +58,9 @@ def _fixed_point(
     """Apply rules until nothing changes. Every value only gains knowledge, so this ends."""
     found: dict[Value, T | None] = dict.fromkeys(v for n in graph.nodes for v in n.outputs)
     found.update(known)
+    sure = {value for value, fact in known.items() if _is_known(fact)}
     readers = users(graph)
-    unsure = [value for value, fact in found.items() if not _is_known(fact)]
-    touched = {value.node for value in unsure}
-    touched.update(user for value in unsure for user, _ in readers.get(value, ()))
-    queue = deque(node for node in graph.nodes if node in touched or node.is_leaf)
+    queue = deque(n for n in graph.nodes if n.is_leaf or not sure.issuperset(n.inputs + n.outputs))
     queued = set(queue)
     while queue:
         node = queue.popleft()
@@ -75,14 +73,16 @@ def _fixed_point(
                 if new is None or new is old or new == old:
                     continue
                 old = found[value]  # which may have changed: one value may be two inputs
-                found[value] = now = unify(old, new)
+                now = new if old is None else unify(old, new)
                 if now == old:
                     continue
+                found[value] = now
                 woken = [user for user, _ in readers.get(value, ()) if user not in queued]
                 if value.node is not node and value.node not in queued:
                     woken.append(value.node)
-                queued.update(woken)
-                queue.extend(woken)
+                if woken:
+                    queued.update(woken)
+                    queue.extend(woken)
         except TinyflowError as error:
             raise error.at(node) from None
     return found

@@ -10,7 +10,7 @@ import numpy as np
 from tinyflow import ops
 from tinyflow.ir import Graph, Node, Value, rewrite, users
 from tinyflow.ir.op import attrs_key
-from tinyflow.ops.algebra import ABSORBED, NEUTRAL
+from tinyflow.ops.algebra import ABSORBED, FILLS, number, repeated, shorter
 from tinyflow.ops.site import Site, write_out
 from tinyflow.passes.infer import DTYPES, SHAPES, carry_types, infer, remember_types
 from tinyflow.types import DType, Shape, is_static
@@ -22,7 +22,6 @@ Rule = Callable[[Node, Mapping[Value, Kind]], tuple[Value, ...] | None]
 
 _FUNCTIONS = ("exp", "log", "sqrt", "tanh", "abs", "maximum", "minimum")
 _NUMPY: dict[str, Any] = {"__builtins__": {}, **{name: getattr(np, name) for name in _FUNCTIONS}}
-_FILLS = {ops.zeros: 0.0, ops.ones: 1.0}
 
 
 def simplify(graph: Graph) -> Graph:
@@ -80,11 +79,11 @@ def sweep(graph: Graph, *rules: Rule) -> Graph:
 
 def fold_constants(node: Node, kinds: Mapping[Value, Kind]) -> tuple[Value, ...] | None:
     """Compute an elementwise op on plain numbers now: ``1 - 0.9`` becomes a constant."""
-    fill = _FILLS.get(node.op)
-    if node.after or _waits(node) or (fill is None and not node.op.expr):
+    fill = FILLS.get(node.op)
+    if (fill is None and not node.op.expr) or node.after or _waits(node):
         return None
     dtype = kinds[node.outputs[0]][1]
-    numbers = [_number(value) for value in node.inputs]
+    numbers = [number(value) for value in node.inputs]
     if dtype is None or dtype is DType.bfloat16 or None in numbers or node.attrs.get("shape"):
         return None
     try:
@@ -96,13 +95,6 @@ def fold_constants(node: Node, kinds: Mapping[Value, Kind]) -> tuple[Value, ...]
     return (ops.constant(np.asarray(made, dtype.numpy)[()], dtype=dtype),)
 
 
-def _number(value: Value) -> Any:
-    """The content of a scalar constant, or None."""
-    node = value.node
-    plain = node.op.name == "constant" and node.attrs["value"].ndim == 0
-    return node.attrs["value"][()] if plain else None
-
-
 def drop_idle(node: Node, kinds: Mapping[Value, Kind]) -> tuple[Value, ...] | None:
     """Drop ``x + 0``, ``x * 1``, ``-(-x)``, moves that undo each other or move nothing.
 
@@ -110,60 +102,16 @@ def drop_idle(node: Node, kinds: Mapping[Value, Kind]) -> tuple[Value, ...] | No
     """
     if node.op.leaf or len(node.outputs) != 1 or _waits(node):
         return None
-    same, kind = _same_value(node), kinds[node.outputs[0]]
+    same, kind = repeated(node), kinds[node.outputs[0]]
     if same is not None and is_static(kind[0]) and kinds.get(same) == kind:
         if not ops.shows_variable(same):  # which may be written before this is read
             return (same,)
-    return _shorter(node)
+    return shorter(node)
 
 
 def _waits(node: Node) -> bool:
     """True if what makes an input waits for other nodes, which must not be forgotten."""
     return any(value.node.after for value in node.inputs)
-
-
-def _same_value(node: Node) -> Value | None:
-    """What the node repeats, if that has its type."""
-    inputs = node.inputs
-    number, places = NEUTRAL.get(node.op.name, (0.0, ()))
-    for position in places:
-        found = _FILLS.get(inputs[position].node.op, _number(inputs[position]))
-        if found == number and _sign(found) in (None, _sign(number)):
-            return inputs[1 - position]
-    if node.op in (ops.neg, ops.reshape, ops.transpose) and _cancel(inputs[0].node, node):
-        return inputs[0].node.inputs[0]
-    if node.op in (ops.reshape, ops.broadcast_to, ops.cast, ops.with_gradient):
-        return inputs[0]
-    perm = node.attrs["perm"] if node.op is ops.transpose else None
-    return inputs[0] if perm == tuple(range(len(perm or ()))) else None
-
-
-def _sign(number: Any) -> bool | None:
-    """Of a floating number: +0.0 and -0.0 differ. Integers have one zero."""
-    return bool(np.signbit(number)) if isinstance(number, float | np.floating) else None
-
-
-def _cancel(first: Node, second: Node) -> bool:
-    """True if the second of two equal ops undoes the first, up to the shape."""
-    a, b = first.attrs.get("perm"), second.attrs.get("perm")
-    if first.op is not second.op or a is None or b is None:
-        return first.op is second.op and a is b  # None reverses the axes, or there is no perm
-    return [a[axis] for axis in b] == sorted(a)
-
-
-def _shorter(node: Node) -> tuple[Value, ...] | None:
-    """The node without a move in front of it that it can make itself."""
-    inputs = node.inputs
-    if node.op is ops.reshape and inputs[0].node.op is ops.reshape:
-        return (ops.reshape(inputs[0].node.inputs[0], name=node.name, **node.attrs),)
-    if node.op is not ops.matmul:
-        return None
-    attrs, factors = dict(node.attrs), list(inputs)
-    for position, flag in enumerate(("transpose_a", "transpose_b")):
-        maker = factors[position].node
-        if maker.op is ops.transpose and maker.attrs["perm"] in (None, (1, 0)):
-            factors[position], attrs[flag] = maker.inputs[0], not attrs[flag]
-    return None if tuple(factors) == inputs else (ops.matmul(*factors, name=node.name, **attrs),)
 
 
 def merge_equal() -> Rule:

@@ -154,12 +154,9 @@ class Session:
         check_fed(graph, feeds)
         check_bfloat16(graph, key[0], self.kernels)
         shapes, dtypes = graph.fact(SHAPES), graph.fact(DTYPES)
-        static = all(
-            is_static(shapes[v]) and dtypes[v]
-            for n in graph.nodes
-            for v in n.outputs
-            if n.op.name != "group"
-        )
+        unknown = [v for v, shape in shapes.items() if not is_static(shape)]
+        unknown += [v for v, dtype in dtypes.items() if dtype is None]
+        static = all(value.node.op.name == "group" for value in unknown)
         if not static or "interpret" in self.options or self.kernels is NUMPY:
             return _interpreted(key, graph, feeds)
         used = _used(graph, feeds)

@@ -8,7 +8,7 @@ from tinyflow.errors import GradientError
 from tinyflow.frontend.tf.api import GradientPass, assign_add, gradients, group
 from tinyflow.frontend.tf.maths import ones_like, zeros_like
 from tinyflow.frontend.tf.scope import current_scope
-from tinyflow.frontend.tf.tensor import Tensor, Variable
+from tinyflow.frontend.tf.tensor import Tensor, Variable, unwrap
 from tinyflow.ir import Graph
 from tinyflow.passes.gradient import gradient as reference_gradient
 from tinyflow.runtime.collector import no_collector
@@ -74,6 +74,12 @@ class Optimizer:
     def updates(self, variables: list[Variable], slopes: list[Tensor]) -> list[Tensor]:
         """One write per variable (and slot), given the gradients."""
         raise NotImplementedError
+
+    def for_each(self, variables: Sequence[Variable], number: Rate) -> list[Tensor]:
+        """A number as a tensor for each variable: one constant for all variables of a dtype."""
+        dtypes = [variable.value.node.attrs["dtype"] for variable in variables]
+        made = {dtype: Tensor(unwrap(number)) for dtype in dict.fromkeys(dtypes)}
+        return [made[dtype] for dtype in dtypes]
 
     def slot(self, variable: Variable, name: str, start: float = 0.0) -> Variable:
         """A variable beside ``variable``, of its shape, ``start`` everywhere at first."""

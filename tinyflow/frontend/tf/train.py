@@ -46,8 +46,8 @@ class GradientDescentOptimizer(Optimizer):
 
     def updates(self, variables: list[Variable], slopes: list[Tensor]) -> list[Tensor]:
         """One assign per variable."""
-        rate = self.learning_rate
-        return [assign(v, v - slope * rate) for v, slope in zip(variables, slopes)]
+        rates = self.for_each(variables, self.learning_rate)
+        return [assign(v, v - slope * k) for v, slope, k in zip(variables, slopes, rates)]
 
 
 @dataclass(eq=False)
