@@ -19,7 +19,7 @@ def _fresh_graph():
 def norm_network():
     """x -> batch_norm -> loss, with an optimizer; gamma 2 and beta 1."""
     x = tf.placeholder(tf.float32)
-    y = tf.nn.batch_norm(x, name="bn", momentum=0.75, epsilon=0.001)
+    y = tf.nn.batch_norm(x, name="bn", momentum=0.75, epsilon=0.001, data_format="NCHW")
     loss = tf.reduce_sum(tf.square(y))
     step = tf.train.GradientDescentOptimizer(0.0).minimize(loss)
     return x, y, loss, step
@@ -79,7 +79,8 @@ def test_inference_uses_the_moving_statistics_and_moves_nothing():
 
 def test_a_placeholder_may_switch_between_training_and_inference():
     x, training = tf.placeholder(tf.float32), tf.placeholder(tf.bool, [])
-    y = tf.nn.batch_norm(x, training=training, name="bn", momentum=0.5, epsilon=0.001)
+    settings = {"momentum": 0.5, "epsilon": 0.001, "data_format": "NCHW"}
+    y = tf.nn.batch_norm(x, training=training, name="bn", **settings)
     step = tf.train.GradientDescentOptimizer(0.01).minimize(tf.reduce_sum(tf.square(y)))
     image = normal(4, 3, 5, 5) + 1
     session = started(y, {x: image.shape})
@@ -98,7 +99,8 @@ def test_a_layer_in_inference_from_the_start_takes_given_statistics():
     x, image = tf.placeholder(tf.float32), normal(2, 3, 4, 4)
     given = [tf.Variable(np.float32([k, k + 1, k + 2])) for k in (1, 2, 3, 4)]
     gamma, beta, mean, variance = given
-    y = tf.nn.batch_norm(x, gamma, beta, moving_mean=mean, moving_variance=variance, training=False)
+    moving = {"moving_mean": mean, "moving_variance": variance}
+    y = tf.nn.batch_norm(x, gamma, beta, **moving, training=False, data_format="NCHW")
     session = tf.Session()
     session.run(tf.initialize_all_variables())
     g, b, m, v = (np.arange(k, k + 3)[:, None, None] for k in (1, 2, 3, 4))

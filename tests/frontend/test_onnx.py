@@ -184,7 +184,7 @@ IMAGE = RNG.normal(size=(2, 3, 7, 6)).astype("float32")
         lambda x: tf.cast(x * 3.0, tf.int32),
         lambda x: tf.argmax(x, 1),
         lambda x: tf.nn.max_pool(x, [1, 3, 3, 1], [1, 2, 1, 1]),
-        lambda x: tf.nn.avg_pool(x, [1, 3, 2, 1], [1, 2, 2, 1], "VALID"),
+        lambda x: tf.nn.avg_pool(x, [1, 3, 2, 1], [1, 2, 2, 1], "VALID", "NCHW"),
         lambda x: tf.nn.avg_pool(x, [1, 3, 3, 1], [1, 2, 2, 1], data_format="NHWC"),
         lambda x: tf.nn.conv2d(x, np_filter(3, 3, 6, 2), [1, 2, 2, 1], "SAME"),
         lambda x: apply(ops.conv2d, x, np_filter(6, 1, 3, 2), groups=3, dilations=(2, 1)),

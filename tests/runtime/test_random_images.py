@@ -33,7 +33,7 @@ BINARY = [(tf.add, np.add), (tf.subtract, np.subtract), (tf.multiply, np.multipl
 
 
 def windows(x: tf.Tensor) -> tf.Tensor:
-    return tf.nn.max_pool(x, ksize=[1, 3, 3, 1], strides=[1, 1, 1, 1], padding="SAME")
+    return tf.nn.max_pool(x, ksize=[1, 3, 3, 1])
 
 
 def largest(a: Array) -> Array:

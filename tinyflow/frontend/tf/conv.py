@@ -3,9 +3,10 @@
 Two dialects meet here. TinyFlow's ``conv2d(x, num_filter=20, ksize=[1, 5, 5, 1])`` makes its own
 variables, images are NCHW, and SAME pads (k - 1) // 2 on every side. TensorFlow's
 ``conv2d(x, filter, strides, padding)`` is given a filter (h, w, in, out), images are NHWC, and SAME
-pads just enough for ceil(size / stride) results, the odd one at the end. What comes after takes its
-layout from the convolution it reads, if ``data_format`` does not say: NCHW with TinyFlow's SAME and
-means that count the padding, or NHWC with TensorFlow's. All ops are NCHW; transposes go between.
+pads just enough for ceil(size / stride) results, the odd one at the end. What comes after has the
+layout of the convolution it comes from (``images.py`` finds it), if ``data_format`` does not say:
+NCHW with TinyFlow's SAME and means that count the padding, or NHWC with TensorFlow's. All ops are
+NCHW; transposes go between.
 """
 
 from __future__ import annotations
@@ -15,60 +16,25 @@ from numbers import Integral
 from typing import Any
 
 from tinyflow import ops
-from tinyflow.errors import GraphError
+from tinyflow.frontend.tf.images import (
+    NCHW,
+    NHWC,
+    from_nchw,
+    layout_by_sizes,
+    layout_of,
+    to_nchw,
+    wrong,
+)  # fmt: skip
 from tinyflow.frontend.tf.scope import current_scope
-from tinyflow.frontend.tf.tensor import Like, Tensor, Variable, apply, unwrap
-from tinyflow.ir import Op, Value
-from tinyflow.ir.node import user_line
+from tinyflow.frontend.tf.tensor import Like, Tensor, Variable, apply, forward_shape, unwrap
+from tinyflow.ir import Op
 from tinyflow.ops.window import reach
 from tinyflow.types import DType
 
-__all__ = [
-    "avg_pool", "bias_add", "conv2d", "flatten_layer", "from_nchw", "layout_of", "max_pool", "pad",
-    "pair_of", "to_nchw",
-]  # fmt: skip
+__all__ = ["avg_pool", "bias_add", "conv2d", "flatten_layer", "max_pool", "pad", "pair_of"]
 
-NCHW, NHWC = "NCHW", "NHWC"
 Sizes = int | Sequence[int]
-_TO_NHWC, _TO_NCHW, _HWIO_TO_OIHW = (0, 2, 3, 1), (0, 3, 1, 2), (3, 2, 0, 1)
-_IMAGE_OPS = (ops.conv2d, ops.max_pool2d, ops.avg_pool2d, ops.batch_norm)
-
-
-def layout_of(x: Like, data_format: str | None = None) -> str | None:
-    """``data_format``, or the layout of the image ops that ``x`` comes from; None if there is none.
-
-    Looks through elementwise ops. Raises GraphError for another word than NCHW or NHWC.
-    """
-    if data_format not in (None, NCHW, NHWC):
-        raise _wrong("data_format", data_format, f"'{NCHW}' or '{NHWC}'")
-    if data_format or not isinstance(x, Tensor):
-        return data_format
-    ahead, seen = [x.value.node], {x.value.node}
-    for node in ahead:
-        if node.op in _IMAGE_OPS:
-            return NCHW
-        if node.op is ops.transpose and node.attrs["perm"] == _TO_NHWC:
-            return NHWC
-        if node.op.expr is not None:
-            found = [value.node for value in node.inputs if value.node not in seen]
-            seen.update(found)
-            ahead += found
-    return None
-
-
-def to_nchw(x: Like, layout: str | None) -> Value:
-    """The images as NCHW."""
-    value = unwrap(x)
-    return ops.transpose(value, perm=_TO_NCHW) if layout == NHWC else value
-
-
-def from_nchw(value: Value, layout: str | None) -> Tensor:
-    """NCHW images in the layout of the caller."""
-    return Tensor(ops.transpose(value, perm=_TO_NHWC) if layout == NHWC else value)
-
-
-def _wrong(name: str, got: object, expected: str) -> GraphError:
-    return GraphError(f"wrong {name}", node=user_line(), got=repr(got), expected=expected)
+_HWIO_TO_OIHW = (3, 2, 0, 1)
 
 
 def pair_of(name: str, sizes: Sizes, layout: str | None = None) -> tuple[int, int]:
@@ -78,20 +44,20 @@ def pair_of(name: str, sizes: Sizes, layout: str | None = None) -> tuple[int, in
     """
     numbers = list(sizes) if isinstance(sizes, Sequence) else [sizes]
     if not all(isinstance(number, Integral) for number in numbers):
-        raise _wrong(name, sizes, "whole numbers")
+        raise wrong(name, sizes, "whole numbers")
     if len(numbers) < 3 and numbers:
         return numbers[0], numbers[-1]
     if len(numbers) == 4 and numbers[0] == numbers[3] == 1:
         return numbers[1], numbers[2]
     if len(numbers) == 4 and numbers[0] == numbers[1] == 1 and layout != NHWC:
         return numbers[2], numbers[3]
-    raise _wrong(name, sizes, "[1, h, w, 1], or 1 or 2 numbers")
+    raise wrong(name, sizes, "[1, h, w, 1], or 1 or 2 numbers")
 
 
 def _padding(padding: str, ksize: Sequence[int] | None) -> tuple[int, ...] | None:
     """The attribute: SAME is TinyFlow's for this window, or TensorFlow's, which is None."""
     if padding not in ("SAME", "VALID"):
-        raise _wrong("padding", padding, "'SAME' or 'VALID'")
+        raise wrong("padding", padding, "'SAME' or 'VALID'")
     if padding == "VALID":
         return (0, 0, 0, 0)
     if ksize is None:
@@ -131,7 +97,7 @@ def conv2d(
     Returns images in the layout of ``input``. Raises GraphError for anything else.
     """
     if (filter is None) == (num_filter is None):
-        raise _wrong("filter", (filter, num_filter), "either filter= or num_filter=")
+        raise wrong("filter", (filter, num_filter), "either filter= or num_filter=")
     layout = data_format or (NCHW if filter is None else NHWC)
     layout_of(input, layout)
     scope = current_scope()
@@ -158,28 +124,35 @@ def _pool(op: Op, doc: str) -> Callable[..., Tensor]:
     def pool(
         value: Like,
         ksize: Sizes,
-        strides: Sizes = (1, 1, 1, 1),
-        padding: str = "SAME",
+        strides: Sizes | None = None,
+        padding: str | None = None,
         data_format: str | None = None,
         name: str | None = None,
     ) -> Tensor:
-        layout = layout_of(value, data_format)
-        window, scope = pair_of("ksize", ksize, layout), current_scope()
-        attrs: dict[str, Any] = {"ksize": window, "strides": pair_of("strides", strides, layout)}
-        attrs["padding"] = _padding(padding, None if layout == NHWC else window)
-        if "count_padding" in op.attributes:
-            attrs["count_padding"] = layout != NHWC
+        def attrs(layout: str) -> dict[str, Any]:
+            window = pair_of("ksize", ksize, layout)
+            step = (1, 1) if strides is None else pair_of("strides", strides, layout)
+            around = _padding(padding or "SAME", None if layout == NHWC else window)
+            counts = {"count_padding": layout != NHWC} if op is ops.avg_pool2d else {}
+            return {"ksize": window, "strides": step, "padding": around, **counts}
+
+        layout, scope = layout_of(value, data_format), current_scope()
+        if layout is None and (strides is None or padding is None):
+            layout = NCHW  # TensorFlow's pools cannot do without them, so this one is TinyFlow's
+        layout = layout or layout_by_sizes(value, op, attrs)
         name = scope.unique_name(name) if name else None
-        node = op.node((to_nchw(value, layout),), attrs, name=name, after=scope.waits)
+        node = op.node((to_nchw(value, layout),), attrs(layout), name=name, after=scope.waits)
         return from_nchw(node.outputs[0], layout)
 
     pool.__name__ = pool.__qualname__ = op.name.removesuffix("2d")
     pool.__doc__ = f"""{doc}
 
-    ``value``: images, NCHW or NHWC as ``data_format`` or what they come from says, of a floating
-    dtype; the result has their layout and dtype. ``ksize``, ``strides``: [1, h, w, 1]. SAME: see
-    the head of this file. Raises GraphError for what it does not know; a run raises ShapeError for
-    a window larger than the image.
+    ``value``: images of a floating dtype; the result has their layout and dtype. The layout is
+    ``data_format``, or that of the convolution or pool they come from, or the only one that fits
+    the sizes; NCHW if ``strides`` or ``padding`` is left out, as only TinyFlow allows. ``ksize``,
+    ``strides``: [1, h, w, 1], steps of 1 by default. ``padding``: "VALID", or by default "SAME":
+    see the head of this file. Raises GraphError for what it does not know, and for images that
+    may be NCHW or NHWC; a run raises ShapeError for a window larger than the image.
     """
     return pool
 
@@ -198,7 +171,8 @@ def bias_add(
 
     Raises GraphError for another ``data_format``; a run raises ShapeError for another c.
     """
-    if layout_of(value, data_format) == NCHW:
+    images = len(forward_shape(unwrap(value)) or ()) == 4
+    if layout_of(value if images else None, data_format) == NCHW:
         bias = Tensor(ops.reshape(unwrap(bias), shape=(-1, 1, 1)))
     return apply(ops.add, value, bias, name=name)
 
@@ -219,9 +193,9 @@ def pad(
     Raises GraphError unless one of the two ways is used, or for another mode.
     """
     if str(mode).upper() != "CONSTANT":
-        raise _wrong("mode", mode, "'CONSTANT'")
+        raise wrong("mode", mode, "'CONSTANT'")
     if (paddings is None) == (dim is None):
-        raise _wrong("padding", (paddings, dim), "either paddings or dim= and pad=")
+        raise wrong("padding", (paddings, dim), "either paddings or dim= and pad=")
     strips = [(dim, pad)]
     if paddings is not None:
         sides = [(axis, *pair) for axis, pair in enumerate(paddings)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tinyflow import ops
 from tinyflow.frontend.inference import for_inference
-from tinyflow.frontend.tf.conv import from_nchw, layout_of, to_nchw
+from tinyflow.frontend.tf.images import NCHW, from_nchw, layout_by_sizes, layout_of, to_nchw
 from tinyflow.frontend.tf.scope import current_scope
 from tinyflow.frontend.tf.tensor import Like, Tensor, Variable, forward_shape, unwrap
 from tinyflow.ir import Graph, Op, Value
@@ -43,7 +43,10 @@ def batch_norm(
         moving_mean, moving_variance: (c,), in place of ``<name>_moving_mean``, which starts from 0,
             and ``<name>_moving_variance``, which starts from 1, by
             ``tf.initialize_all_variables()`` once gamma and beta have content. Not trainable.
-        data_format: "NCHW", "NHWC"; None: that of the image ops before, else NCHW.
+        data_format: "NCHW", "NHWC"; None: that of the convolution or pool that the images come
+            from, or the only one in which their channels are as many as gamma, or another, has.
+
+    Raises GraphError for images that may be NCHW or NHWC.
     """
     scope = current_scope()
     layout = layout_of(x, data_format)
@@ -53,6 +56,9 @@ def batch_norm(
     mean = _moving(f"{name}_moving_mean", ops.zeros_like, gamma, moving_mean)
     variance = _moving(f"{name}_moving_variance", ops.ones_like, gamma, moving_variance)
     rows = len(forward_shape(unwrap(x)) or ()) == 2
+    if layout is None and not rows:
+        vectors = map(unwrap, (gamma, beta, mean, variance))
+        layout = layout_by_sizes(x, ops.batch_norm, lambda _: {"epsilon": epsilon}, *vectors)
     images = _stand(unwrap(x)) if rows else to_nchw(x, layout)
     inputs = [images, *map(unwrap, (gamma, beta, mean, variance))]
 
@@ -102,14 +108,16 @@ def batch_normalization(
     scale: Like | None = None,
     variance_epsilon: float = 1e-5,
     name: str | None = None,
+    data_format: str | None = None,
 ) -> Tensor:
     """TinyFlow's layer ``batch_normalization(x)``, which is :func:`batch_norm`, or TensorFlow's
 
     formula ``scale * (x - mean) / sqrt(variance + variance_epsilon) + offset``, broadcasting, if
-    ``mean`` and ``variance`` are given.
+    ``mean`` and ``variance`` are given. TinyFlow's layer reads images from nowhere as NCHW.
     """
     if mean is None or variance is None:
-        return batch_norm(x, epsilon=variance_epsilon, name=name)
+        layout = layout_of(x, data_format) or NCHW
+        return batch_norm(x, epsilon=variance_epsilon, data_format=layout, name=name)
     factor = ops.div(1.0, ops.sqrt(ops.add(unwrap(variance), variance_epsilon)))
     factor = factor if scale is None else ops.mul(factor, unwrap(scale))
     y = ops.mul(ops.sub(unwrap(x), unwrap(mean)), factor)

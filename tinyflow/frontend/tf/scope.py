@@ -38,6 +38,7 @@ class Scope:
     untrained: set[Node] = field(default_factory=set)  # optimiser slots, counters
     updates: dict[Node, list[Value]] = field(default_factory=dict)  # run by a step through the node
     shapes: dict[Value, Shape] = field(default_factory=dict)  # of nodes that were asked for theirs
+    layouts: dict[Value, set[str]] = field(default_factory=dict)  # of images, as layers read them
     random_nodes: int = 0
     seed: int = 0  # of sessions that are given none
     prefix: str = ""  # of names: tf.name_scope, tf.variable_scope
