@@ -114,7 +114,8 @@ def test_behind_a_matrix_product_the_dialect_is_that_of_the_convolutions_before(
     flat = tf.reshape(convolved("NHWC"), [2, 7 * 8 * 4])
     images = tf.reshape(tf.matmul(flat, tf.constant(normal(224, 96))), [-1, 4, 4, 6])
     assert run(tf.nn.max_pool(images, *POOL)).shape == (2, 2, 2, 6)
-    assert set(variables_of(tf.nn.batch_norm(images, name="bn"), {}).values()).pop
+    found = variables_of(tf.nn.batch_norm(images, name="bn"), {})
+    assert [shape for _, shape in found.values()] == [(6,), (6,)]
 
 
 @pytest.mark.parametrize("pool", [tf.nn.max_pool, tf.nn.avg_pool])
@@ -148,10 +149,7 @@ def test_sizes_decide_where_they_allow_one_layout_only():
         lambda x: tf.nn.max_pool(tf.reshape(x, [-1, 8, 8, 4]), *POOL),
         lambda x: tf.nn.batch_norm(x),
         lambda x: tf.nn.batch_norm(tf.concat([x, x], 1)),
-        lambda x: (
-            tf.nn.max_pool(tf.transpose(convolved("NCHW"), [0, 3, 2, 1])[:, :, :3], *POOL)
-            + tf.nn.max_pool(tf.transpose(convolved("NCHW"), [1, 0, 2, 3]), *POOL)
-        ),
+        lambda x: tf.nn.max_pool(tf.transpose(convolved("NCHW"), [1, 0, 2, 3]), *POOL),
         lambda x: tf.nn.max_pool(
             convolved("NCHW")[:, :, :4, :4] + convolved("NHWC")[:, :4, :4], *POOL
         ),
