@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import tinyflow as tf
 from tinyflow import ops
 from tinyflow.backends.native import _load_object, product_kernel
-from tinyflow.codegen.product import Product, Tile, product_source
+from tinyflow.codegen.product import Product, Tile, product_sizes, product_source
 from tinyflow.frontend.tf.tensor import Tensor
 
 SIZES = st.integers(1, 75)
@@ -62,7 +62,8 @@ def expected(product: Product, given: dict[str, np.ndarray]) -> np.ndarray:
 
 def run(product: Product, tile: Tile, given: dict[str, np.ndarray]) -> np.ndarray:
     addresses = [given[name].ctypes.data for name in product.arrays]
-    table = (ctypes.c_int64 * (2 + len(addresses)))(0, 0, *addresses)
+    sizes = product_sizes(product, tile)
+    table = (ctypes.c_int64 * (len(sizes) + len(addresses)))(*sizes, *addresses)
     _load_object(product_source(product, tile), optimise=False)(ctypes.addressof(table))
     return given["y"]
 
@@ -139,6 +140,32 @@ def test_a_session_with_fusion_generates_its_products() -> None:
     plain, z = source(8, "cpu")
     assert "mm(" in plain
     np.testing.assert_allclose(y, z, rtol=1e-5, atol=1e-5)
+
+
+def test_products_of_all_sizes_are_one_code() -> None:
+    small, large = (product_kernel(Product(*sizes)) for sizes in ((2, 3, 4), (500, 70, 900)))
+    assert small is not None and large is not None
+    assert small.source == large.source and small.function is large.function
+    assert small.sizes[1:4] == (2, 3, 4) and large.sizes[1:4] == (500, 70, 900)
+
+
+def test_another_batch_size_compiles_nothing() -> None:
+    rng = np.random.default_rng(0)
+    with tf.Graph().as_default():
+        x, labels = tf.placeholder(tf.float32, [None, 8]), tf.placeholder(tf.int64, [None])
+        v, w = (tf.Variable(rng.normal(size=s).astype("float32")) for s in ((8, 40), (40, 6)))
+        y = tf.matmul(tf.nn.relu(tf.matmul(x, v)), w)
+        loss = tf.nn.mean_sparse_softmax_cross_entropy_with_logits(y, labels)
+        spread = tf.reduce_mean(tf.square(y))
+        step = tf.train.AdamOptimizer(0.01).minimize(loss + spread)
+        session = tf.Session("cpu fusion")
+        session.run(tf.initialize_all_variables())
+        compiled = []
+        for rows in (50, 51, 52, 99, 133):
+            feeds = {x: rng.normal(size=(rows, 8)), labels: rng.integers(0, 6, rows)}
+            session.run([loss, step], feeds)
+            compiled.append(_load_object.cache_info().misses)
+    assert len(set(compiled)) == 1
 
 
 @pytest.mark.parametrize("config", ["cpu", "cpu fusion", "cpu fusion interpret"])

@@ -19,7 +19,7 @@ from tinyflow.backends.kernel_cache import digest, find, keep
 from tinyflow.codegen.c import C_FLAGS, c_source
 from tinyflow.codegen.llvm import llvm_source
 from tinyflow.codegen.nest import Nest
-from tinyflow.codegen.product import Product, Tile, product_source
+from tinyflow.codegen.product import Product, Tile, product_sizes, product_source
 
 try:
     import llvmlite.binding as llvm
@@ -43,12 +43,12 @@ class Launch:
 
     run: Function
     table: Any
-    first: int = 2  # after rows and columns
+    first: int
 
 
 @dataclass(frozen=True, slots=True)
 class NativeKernel:
-    """Machine code of one nest, or product, for arrays of fixed sizes.
+    """Machine code of one nest, or product, with the ``sizes`` that it is told.
 
     It takes the addresses of inputs and outputs, in order: ints. The arrays must be contiguous,
     live and of the right dtypes, which nobody checks. An output may lie where an input of the same
@@ -59,14 +59,13 @@ class NativeKernel:
     language: str
     source: str
     nest: Nest | Product
-    rows: int
-    columns: int
+    sizes: tuple[int, ...]
     function: Function
 
     def bind(self, *addresses: int) -> Launch:
         """The kernel on these addresses, ready to run many times."""
-        table = (ctypes.c_int64 * (2 + len(addresses)))(self.rows, self.columns, *addresses)
-        return Launch(partial(self.function, ctypes.addressof(table)), table)
+        table = (ctypes.c_int64 * (len(self.sizes) + len(addresses)))(*self.sizes, *addresses)
+        return Launch(partial(self.function, ctypes.addressof(table)), table, len(self.sizes))
 
     def call(self, *addresses: int) -> None:
         """Run once on these addresses."""
@@ -84,25 +83,25 @@ def llvm_kernel(nest: Nest, rows: int, columns: int) -> NativeKernel | None:
     if llvm is None:
         return None
     source = llvm_source(nest)
-    return NativeKernel("LLVM", source, nest, rows, columns, _load_object(source))
+    return NativeKernel("LLVM", source, nest, (rows, columns), _load_object(source))
 
 
 def c_kernel(nest: Nest, rows: int, columns: int) -> NativeKernel | None:
     """The kernel compiled by the C compiler of this machine; None if there is none."""
     source = c_source(nest)
     function = _load_library(source)
-    return function and NativeKernel("C", source, nest, rows, columns, function)
+    return function and NativeKernel("C", source, nest, (rows, columns), function)
 
 
 def product_kernel(product: Product) -> NativeKernel | None:
     """The kernel of a matrix product compiled by llvmlite; None if it is not installed."""
     if llvm is None:
         return None
-    source = product_source(product, _tile())
-    function = _load_object(source, optimise=False)
-    return NativeKernel("LLVM", source, product, product.rows, product.columns, function)
+    source, sizes = product_source(product, _tile()), product_sizes(product, _tile())
+    return NativeKernel("LLVM", source, product, sizes, _load_object(source, optimise=False))
 
 
+@cache
 def _tile() -> Tile:
     """The tile of this processor: as many sums as leave a few vector registers free."""
     has = llvm.get_host_cpu_features()

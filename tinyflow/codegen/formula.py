@@ -44,7 +44,7 @@ class Formulas:
             return make("load", (), dtype, level, node.name)
         if name in ("constant", "zeros", "ones"):
             number = node.attrs["value"].item() if name == "constant" else int(name == "ones")
-            return self.builder.constant(number, dtype)
+            return self._number(number, dtype)
         inputs = [self.scalar[x] for x in node.inputs]
         if node.op in MOVES:
             return inputs[0]
@@ -59,6 +59,16 @@ class Formulas:
             ):
                 raise Unsupported("arithmetic on integers", got=f"{x.op} in {x.dtype}")
         return result
+
+    def _number(self, number: bool | float, dtype: DType) -> Scalar:
+        """A number; 1 / n and 2 / n, as means leave them, such that the kernel serves every n."""
+        exact = dtype.numpy.type
+        for what, n in (("rows", self.space.rows), ("columns", self.space.columns)):
+            for top in (1.0, -1.0, 2.0, -2.0) if dtype.is_floating and n > 2 else ():
+                if exact(top) / exact(n) == exact(number):
+                    size = self.builder.make("size", (), dtype, Level.SCALAR, what)
+                    return self.builder.apply("div", (top, size), dtype)
+        return self.builder.constant(number, dtype)
 
     def _cast(self, x: Scalar, dtype: DType) -> Scalar:
         if dtype is DType.bool and x.dtype is not DType.bool:

@@ -1,8 +1,8 @@
-"""Print a matrix product as LLVM's intermediate representation. Layer: codegen.
+"""Print matrix products as LLVM's intermediate representation. Layer: codegen.
 
 The result is cut into tiles that fit into registers. Panels of both factors are copied first, so
 that a tile reads them in the order in which they lie: the right one in rows of whole vectors, the
-left one in columns of as many numbers as a tile has rows.
+left one in columns of as many numbers as a tile has rows. The code names no size: it serves all.
 
 Source: Goto and van de Geijn, Anatomy of high-performance matrix multiplication (2008); Van Zee and
 van de Geijn, BLIS (2015).
@@ -11,11 +11,12 @@ van de Geijn, BLIS (2015).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 
 from tinyflow.codegen.vector_code import VectorCode, vector_module
 
-__all__ = ["Product", "Tile", "product_source"]
+__all__ = ["Product", "Tile", "product_sizes", "product_source"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,25 +68,39 @@ class Tile:
 
 
 def product_source(product: Product, tile: Tile) -> str:
-    """The module. ``launch(table)`` reads the addresses of the arrays from entry 2 on."""
-    return _Module(product, tile).text()
+    """The module, the same for all sizes.
+
+    ``launch(table)`` reads first what ``product_sizes`` returns, then the addresses of the arrays.
+    """
+    return _source(replace(product, count=1, rows=1, columns=1, depth=1), tile)
 
 
-def _even(total: int, most: int, step: int = 1) -> int:
-    """Size of the parts, a multiple of ``step`` of about ``most``, that makes them even."""
-    parts = -(-total // most)
-    return -(-total // (parts * step)) * step
+@cache
+def _source(kind: Product, tile: Tile) -> str:
+    return _Module(kind, tile).text()
+
+
+def product_sizes(product: Product, tile: Tile) -> tuple[int, ...]:
+    """The sizes, then the depth and width of the blocks of the right factor that are copied."""
+    p, panel = product, tile.lanes * tile.vectors
+    blocks = -(-p.depth // tile.depth)
+    deep = -(-p.depth // (blocks * tile.lanes)) * tile.lanes
+    wide = max(tile.copied // deep // panel, 1) * panel
+    return p.count, p.rows, p.columns, p.depth, deep, wide
+
+
+_TABLE = ("count", "rows", "columns", "depth", "deep", "wide")
+# of a tile or a row of tiles: what counts of it, the row length of y, if it is the first block
+_PART = "i64 %depth, i64 %height, i64 %width, i64 %columns, i1 %first, ptr %left, ptr %right"
 
 
 class _Module:
     def __init__(self, product: Product, tile: Tile) -> None:
-        self.product, self.lanes = product, tile.lanes
-        self.rows = _even(product.rows, tile.rows)
-        self.depth = _even(product.depth, tile.depth, tile.lanes)
+        self.product, self.tile, self.lanes = product, tile, tile.lanes
         self.panel = tile.lanes * tile.vectors
-        self.width = max(tile.copied // self.depth // self.panel, 1) * self.panel
         self.functions: dict[str, VectorCode] = {}
-        self.extra = tuple(name for name in product.arrays if name in ("c", "bias"))
+        self.results = ("y", *(name for name in product.arrays if name in ("c", "bias")))
+        self.given = ", ".join(f"ptr %{name}" for name in self.results)
 
     def text(self) -> str:
         self._launch()
@@ -98,161 +113,179 @@ class _Module:
 
     def _launch(self) -> None:
         """All blocks of the right factor, one after the other."""
-        p = self.product
-        code = self._function("launch", "ptr %table", "")
-        left, right = self.depth * self.rows + self.lanes, self.depth * self.width
+        p, tile, code = self.product, self.tile, self._function("launch", "ptr %table", "")
+        right, left = max(tile.copied, tile.depth * self.panel), tile.depth * tile.rows + tile.lanes
         code.lines += [
             f"  %right = alloca [{right} x float], align 64",
             f"  %left = alloca [{left} x float], align 64",
         ]
-        for slot, name in enumerate(p.arrays, 2):
+        kinds = dict.fromkeys(_TABLE, "i64") | {f"{name}0": "ptr" for name in p.arrays}
+        for slot, (name, kind) in enumerate(kinds.items()):
             place = code.new(f"getelementptr inbounds i64, ptr %table, i64 {slot}")
-            code.lines.append(f"  %{name}0 = load ptr, ptr {place}")
-        with code.loop(p.count) as i:
-            sizes = {"a": p.rows * p.depth, "b": p.depth * p.columns, "bias": 0}
-            start = {
-                name: code.at(f"%{name}0", code.mul(i, sizes.get(name, p.rows * p.columns)))
-                for name in p.arrays
-            }
-            for j in range(0, p.columns, self.width):
-                for k in range(0, p.depth, self.depth):
-                    self._block(code, start, j, min(self.width, p.columns - j), k)
+            code.lines.append(f"  %{name} = load {kind}, ptr {place}")
+        sizes = {"a": code.mul("%rows", "%depth"), "b": code.mul("%depth", "%columns"), "bias": "0"}
+        result = code.mul("%rows", "%columns")
+        with code.loop("%count") as i:
+            start = {x: code.at(f"%{x}0", code.mul(i, sizes.get(x, result))) for x in p.arrays}
+            with code.loop(code.parts("%columns", "%wide")) as right_block:
+                j = code.mul(right_block, "%wide")
+                width = code.least(code.sub("%columns", j), "%wide")
+                with code.loop(code.parts("%depth", "%deep")) as block:
+                    self._block(code, start, j, width, code.mul(block, "%deep"))
 
-    def _block(self, code: VectorCode, start: dict[str, str], j: int, width: int, k: int) -> None:
+    def _block(self, code: VectorCode, start: dict[str, str], j: str, width: str, k: str) -> None:
         """Copy (depth, width) numbers of the right factor and add their share to all rows."""
-        p, depth = self.product, min(self.depth, self.product.depth - k)
-        for at, size, times in _parts(width, self.panel):
-            stride = -(-size // self.lanes) * self.lanes
-            pack, leading = self._pack(p.transpose_b, size, stride), p.columns
-            first, step = k * p.columns + j + at, size
-            if p.transpose_b:
-                first, step, leading = (j + at) * p.depth + k, size * p.depth, p.depth
-            with code.loop(times) as panel:
-                source = code.at(code.at(start["b"], first), code.mul(panel, step))
-                target = code.at(code.at("%right", at * depth), code.mul(panel, size * depth))
-                code.call(pack, f"ptr {source}, i64 {leading}, ptr {target}, i64 {depth}")
-        for row, rows, times in _parts(p.rows, self.rows):
-            sweep = self._sweep(rows, width, first=k == 0)
-            with code.loop(times) as part:
-                i = code.add(code.mul(part, rows), row)
-                at_row = code.add(code.mul(i, p.columns), j)
-                a = code.add(i, k * p.rows) if p.transpose_a else code.add(code.mul(i, p.depth), k)
-                places: dict[str, str | int] = {"a": a, "y": at_row, "c": at_row, "bias": j}
-                given = [f"ptr {code.at(start[n], places[n])}" for n in ("a", "y", *self.extra)]
-                code.call(sweep, f"i64 {depth}, ptr %left, ptr %right, {', '.join(given)}")
+        p, depth = self.product, code.least(code.sub("%depth", k), "%deep")
+        first = code.new(f"icmp eq i64 {k}, 0")
+        row, leading, along = (j, "%depth", k) if p.transpose_b else (k, "%columns", j)
+        source = code.at(start["b"], code.add(code.mul(row, leading), along))
+        for vectors, whole, at, size in self._panels(code, width):
+            pack = self._pack(p.transpose_b, vectors * self.lanes, whole)
+            here = code.at(source, code.mul(at, leading) if p.transpose_b else at)
+            target = code.at("%right", code.mul(at, depth))
+            code.call(pack, f"ptr {here}, i64 {leading}, ptr {target}, i64 {depth}, i64 {size}")
+        done = "0"
+        for height in (self.tile.rows, self._low):
+            many = code.sub("%rows", done)
+            many = code.divide(many, height)[0] if done == "0" else code.parts(many, height)
+            sweep = self._sweep(height)
+            with code.loop(many) as part:
+                i = code.add(code.mul(part, height), done)
+                size = code.least(code.sub("%rows", i), height)
+                row, leading, along = (k, "%rows", i) if p.transpose_a else (i, "%depth", k)
+                a = code.at(start["a"], code.add(code.mul(row, leading), along))
+                y = code.add(code.mul(i, "%columns"), j)
+                places = [code.at(start[x], j if x == "bias" else y) for x in self.results]
+                shape = f"i64 {depth}, i64 {size}, i64 {width}, i64 %columns, i1 {first}"
+                given = ", ".join(f"ptr {place}" for place in ("%left", "%right", *places, a))
+                code.call(sweep, f"{shape}, {given}, i64 {leading}")
+            done = code.mul(many, height)
 
-    def _sweep(self, rows: int, width: int, first: bool) -> str:
+    @property
+    def _low(self) -> int:
+        """Rows of the small tiles, for what is left below the others."""
+        return max(self.tile.rows // 3, 1)
+
+    def _panels(self, code: VectorCode, width: str) -> Iterator[tuple[int, bool, str, str | int]]:
+        """Each panel of a block: its vectors, if it is whole, where it begins, its columns."""
+        many, rest = code.divide(width, self.panel)
+        with code.loop(many) as panel:
+            yield self.tile.vectors, True, code.mul(panel, self.panel), self.panel
+        with code.loop(code.parts(rest, self.lanes)) as vector:
+            behind = code.mul(vector, self.lanes)
+            at = code.add(code.mul(many, self.panel), behind)
+            yield 1, False, at, code.sub(rest, behind)
+
+    def _sweep(self, height: int) -> str:
         """Copy a panel of the left factor, and compute all tiles of these rows."""
-        p, name = self.product, f"sweep_{rows}_{width}_{int(first)}"
+        name = f"sweep_{height}"
         if name in self.functions:
             return name
-        extra = "".join(f", ptr %{x}" for x in self.extra)
-        code = self._function(name, f"i64 %depth, ptr %left, ptr %right, ptr %a, ptr %y{extra}")
-        leading = p.rows if p.transpose_a else p.depth
-        pack = self._pack(not p.transpose_a, rows, rows)
-        code.call(pack, f"ptr %a, i64 {leading}, ptr %left, i64 %depth")
-        for at, size, times in _parts(width, self.panel):
-            tile = self._tile(rows, size, first)
-            with code.loop(times) as panel:
-                column = code.add(code.mul(panel, size), at)
-                right = code.at("%right", code.mul(column, "%depth"))
-                given = [f"ptr {code.at(f'%{x}', column)}" for x in ("y", *self.extra)]
-                code.call(tile, f"i64 %depth, ptr %left, ptr {right}, {', '.join(given)}")
+        code = self._function(name, f"{_PART}, {self.given}, ptr %a, i64 %leading")
+        pack = self._pack(not self.product.transpose_a, height, height == self.tile.rows)
+        code.call(pack, "ptr %a, i64 %leading, ptr %left, i64 %depth, i64 %height")
+        for vectors, whole, at, size in self._panels(code, "%width"):
+            tile = self._tile(height, vectors, whole)
+            right = code.at("%right", code.mul(at, "%depth"))
+            places = ["%left", right, *(code.at(f"%{x}", at) for x in self.results)]
+            shape = f"i64 %depth, i64 %height, i64 {size}, i64 %columns, i1 %first"
+            code.call(tile, ", ".join([shape, *(f"ptr {place}" for place in places)]))
         return name
 
-    def _tile(self, rows: int, width: int, first: bool) -> str:
-        """y (rows, width): what this block adds to it; the first block also brings c and bias."""
-        name = f"tile_{rows}_{width}_{int(first)}"
+    def _tile(self, height: int, vectors: int, whole: bool) -> str:
+        """y (height, width): what this block adds to it; the first block also brings c and bias."""
+        name = f"tile_{height}_{vectors}_{int(whole)}"
         if name in self.functions:
             return name
-        factors = "i64 %depth, ptr noalias %left, ptr noalias %right"
-        extra = "".join(f", ptr %{x}" for x in self.extra)
-        code = self._function(name, f"{factors}, ptr %y{extra}")
-        vectors = -(-width // self.lanes)
-        if self.product.beta or not first:
-            self._fetch(code, "%c" if first else "%y", rows, vectors)
-        sums = {(i, v): f"%sum{i}_{v}" for i in range(rows) for v in range(vectors)}
-        with code.loop("%depth", list(sums.values())) as k:
+        code = self._function(name, f"{_PART}, {self.given}")
+        row_of = [code.mul(i, "%columns") for i in range(height)]
+        places = [code.add(row, v * self.lanes) for row in row_of for v in range(vectors)]
+        for place in places:
+            code.prefetch(code.at("%y", place))
+        sums = [f"%sum{i}_{v}" for i in range(height) for v in range(vectors)]
+        with code.loop("%depth", sums) as k:
             row = code.at("%right", code.mul(k, vectors * self.lanes))
-            right = [code.load(code.at(row, v * self.lanes), self.lanes) for v in range(vectors)]
-            column = code.at("%left", code.mul(k, rows))
-            for i in range(rows):
+            right = [code.load(code.at(row, v * self.lanes)) for v in range(vectors)]
+            column = code.at("%left", code.mul(k, height))
+            for i in range(height):
                 x = code.splat(code.at(column, i))
-                for v in range(vectors):
-                    code.carry(sums[i, v], code.fma(x, right[v], sums[i, v]))
-        for (i, v), x in sums.items():
-            self._finish(code, x, i, v, min(self.lanes, width - v * self.lanes), first)
+                for v, y in enumerate(sums[i * vectors : (i + 1) * vectors]):
+                    code.carry(y, code.fma(x, right[v], y))
+        masks = self._masks(code, height, whole)
+        for first in (True, False):
+            with code.when("%first" if first else code.new("xor i1 %first, true")):
+                for at, (x, place) in enumerate(zip(sums, places)):
+                    i, v = divmod(at, vectors)
+                    self._finish(code, x, place, masks[i], v * self.lanes, first)
         return name
 
-    def _fetch(self, code: VectorCode, base: str, rows: int, vectors: int) -> None:
-        """Ask for what is read at the end."""
-        for i in range(rows):
-            for v in range(vectors):
-                code.prefetch(code.at(base, i * self.product.columns + v * self.lanes))
+    def _masks(self, code: VectorCode, height: int, whole: bool) -> list[str | None]:
+        """For each row of a tile which lanes count; None for all."""
+        mask = None if whole else code.first("%width")
+        if height == self.tile.rows:
+            return [mask] * height
+        return [code.only_if(code.less(i, "%height"), mask) for i in range(height)]
 
-    def _finish(self, code: VectorCode, x: str, i: int, v: int, lanes: int, first: bool) -> None:
-        p, at = self.product, i * self.product.columns + v * self.lanes
-        y = code.at("%y", at)
+    def _finish(
+        self, code: VectorCode, x: str, place: str, mask: str | None, column: int, first: bool
+    ) -> None:
+        """Store a sum, with what the block brings."""
+        p, y = self.product, code.at("%y", place)
         if not first:
-            x = code.fma(x, code.constant(p.alpha), code.load(y, lanes))
+            x = code.fma(x, code.constant(p.alpha), code.load(y, mask))
         elif p.alpha != 1:
             x = code.new(f"fmul {code.vector} {x}, {code.constant(p.alpha)}")
         if first and p.beta:
-            x = code.fma(code.load(code.at("%c", at), lanes), code.constant(p.beta), x)
+            x = code.fma(code.load(code.at("%c", place), mask), code.constant(p.beta), x)
         if first and p.biased:
-            bias = code.load(code.at("%bias", v * self.lanes), lanes)
+            bias = code.load(code.at("%bias", column), mask)
             x = code.new(f"fadd {code.vector} {x}, {bias}")
-        code.store(x, y, lanes)
+        code.store(x, y, mask)
 
-    def _pack(self, turned: bool, size: int, stride: int) -> str:
+    def _pack(self, turned: bool, stride: int, whole: bool) -> str:
         """Copy a panel: entry (k, i) goes to ``target[k * stride + i]``, i < size.
 
-        Rows of the source hold consecutive i, or consecutive k if it is ``turned``. Vectors are
-        stored whole, in the order of k: what one writes too far the next one writes again.
+        ``size`` is the stride if the panel is whole. Rows of the source hold consecutive i, or
+        consecutive k if it is ``turned``. Vectors are stored whole, in the order of k: what one
+        writes too far the next one writes again; what lies behind ``size`` means nothing.
         """
-        name = f"{'turn' if turned else 'copy'}_{size}_{stride}"
+        name = f"{'turn' if turned else 'copy'}_{stride}_{int(whole)}"
         if name in self.functions:
             return name
-        code = self._function(name, "ptr %source, i64 %leading, ptr %target, i64 %depth")
+        inputs = "ptr %source, i64 %leading, ptr %target, i64 %depth, i64 %size"
+        code, size = self._function(name, inputs), stride if whole else "%size"
         if not turned:
+            masks = [code.first(code.sub(size, at)) for at in range(0, stride, self.lanes)]
             with code.loop("%depth") as k:
                 row = code.at("%source", code.mul(k, "%leading"))
                 target = code.at("%target", code.mul(k, stride))
-                for at in range(0, size, self.lanes):
-                    x = code.load(code.at(row, at), size - at)
-                    code.store(x, code.at(target, at), self.lanes)
+                for v, mask in enumerate(masks):
+                    x = code.load(code.at(row, v * self.lanes), mask)
+                    code.store(x, code.at(target, v * self.lanes))
             return name
-        whole = code.new(f"udiv i64 %depth, {self.lanes}")
-        with code.loop(whole) as square:
-            self._turn(code, code.mul(square, self.lanes), size, stride)
-        done = code.mul(whole, self.lanes)
-        with code.loop(code.new(f"sub i64 %depth, {done}")) as rest, code.loop(size) as i:
+        last = code.sub(size, 1)
+        rows = [i if whole else code.least(i, last) for i in range(stride)]
+        starts = [code.at("%source", code.mul(i, "%leading")) for i in rows]
+        many, left = code.divide("%depth", self.lanes)
+        with code.loop(many) as square:
+            self._turn(code, code.mul(square, self.lanes), starts, stride)
+        done = code.mul(many, self.lanes)
+        with code.loop(left) as rest, code.loop(size) as i:
             k = code.add(done, rest)
-            x = code.new(
-                f"load float, ptr {code.at('%source', code.add(code.mul(i, '%leading'), k))}"
-            )
+            place = code.at("%source", code.add(code.mul(i, "%leading"), k))
+            x = code.new(f"load float, ptr {place}")
             place = code.at("%target", code.add(code.mul(k, stride), i))
             code.lines.append(f"  store float {x}, ptr {place}")
         return name
 
-    def _turn(self, code: VectorCode, k: str, size: int, stride: int) -> None:
+    def _turn(self, code: VectorCode, k: str, starts: list[str], stride: int) -> None:
         """Transpose squares of as many rows and columns as a vector has lanes."""
-        for first in range(0, size, self.lanes):
-            places = [min(first + i, size - 1) for i in range(self.lanes)]
-            rows = [
-                code.load(code.at(code.at("%source", code.mul(i, "%leading")), k), self.lanes)
-                for i in places
-            ]
+        for first in range(0, stride, self.lanes):
+            chosen = [starts[min(first + i, stride - 1)] for i in range(self.lanes)]
+            rows = [code.load(code.at(start, k)) for start in chosen]
             for i, column in enumerate(code.transpose(rows)):
                 target = code.at("%target", code.mul(code.add(k, i), stride))
-                count = size - first if first else self.lanes  # the first lanes of k + 1 are there
-                code.store(column, code.at(target, first), count)
-
-
-def _parts(total: int, size: int) -> Iterator[tuple[int, int, int]]:
-    """(where it begins, its size, how often) of the whole parts of ``total``, and of the rest."""
-    whole, rest = divmod(total, size)
-    if whole:
-        yield 0, size, whole
-    if rest:
-        yield whole * size, rest, 1
+                count = (
+                    stride - first if first else self.lanes
+                )  # the first lanes of k + 1 are there
+                code.store(column, code.at(target, first), code.first(count))

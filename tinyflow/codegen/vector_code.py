@@ -74,21 +74,21 @@ class VectorCode:
         """Call a function for what it writes."""
         self.lines.append(f"  call void @{name}({arguments})")
 
-    def load(self, place: str, count: int) -> str:
-        """A vector of the next ``count`` floats; zeros in the other lanes."""
-        if count >= self.lanes:
+    def load(self, place: str, mask: str | None = None) -> str:
+        """A vector of the next floats; zeros where a mask is false."""
+        if mask is None:
             return self.new(f"load {self.vector}, ptr {place}, align 4")
         called = f"call {self.vector} @llvm.masked.load.v{self.lanes}f32.p0"
-        rest = f"{self._mask(count)}, {self.vector} zeroinitializer"
+        rest = f"{self._bits} {mask}, {self.vector} zeroinitializer"
         return self.new(f"{called}(ptr {place}, i32 4, {rest})")
 
-    def store(self, x: str, place: str, count: int) -> None:
-        """Store the first ``count`` lanes."""
-        if count >= self.lanes:
+    def store(self, x: str, place: str, mask: str | None = None) -> None:
+        """Store all lanes, or those where a mask is true."""
+        if mask is None:
             self.lines.append(f"  store {self.vector} {x}, ptr {place}, align 4")
         else:
             store = f"llvm.masked.store.v{self.lanes}f32.p0"
-            self.call(store, f"{self.vector} {x}, ptr {place}, i32 4, {self._mask(count)}")
+            self.call(store, f"{self.vector} {x}, ptr {place}, i32 4, {self._bits} {mask}")
 
     def prefetch(self, place: str) -> None:
         """Have the line of memory at ``place`` brought near, to be written."""
@@ -129,9 +129,58 @@ class VectorCode:
                 rows[i], rows[i | bit] = self.shuffle(a, b, low), self.shuffle(a, b, high)
         return rows
 
-    def _mask(self, count: int) -> str:
-        bits = ", ".join(f"i1 {'true' if lane < count else 'false'}" for lane in range(self.lanes))
-        return f"<{self.lanes} x i1> <{bits}>"
+    @property
+    def _bits(self) -> str:
+        return f"<{self.lanes} x i1>"
+
+    def first(self, count: str | int) -> str | None:
+        """The mask of the first ``count`` lanes; None for all of them."""
+        if isinstance(count, int) and count >= self.lanes:
+            return None
+        lane = ", ".join(f"i64 {lane}" for lane in range(self.lanes))
+        vector, zeros = f"<{self.lanes} x i64>", f"<{self.lanes} x i32> zeroinitializer"
+        one = self.new(f"insertelement {vector} poison, i64 {count}, i64 0")
+        each = self.new(f"shufflevector {vector} {one}, {vector} poison, {zeros}")
+        return self.new(f"icmp sgt {vector} {each}, <{lane}>")
+
+    def only_if(self, condition: str, mask: str | None) -> str:
+        """The mask, or all of it false."""
+        ones = f"<{', '.join(['i1 true'] * self.lanes)}>"
+        some = f"{self._bits} {mask or ones}"
+        return self.new(f"select i1 {condition}, {some}, {self._bits} zeroinitializer")
+
+    def less(self, a: str | int, b: str | int) -> str:
+        """True if a < b."""
+        return self.new(f"icmp slt i64 {a}, {b}")
+
+    def least(self, a: str | int, b: str | int) -> str:
+        """The smaller of two indices."""
+        return self.new(f"select i1 {self.less(a, b)}, i64 {a}, i64 {b}")
+
+    def divide(self, a: str | int, b: str | int) -> tuple[str, str]:
+        """How often b goes into a, and what is left."""
+        return self.new(f"udiv i64 {a}, {b}"), self.new(f"urem i64 {a}, {b}")
+
+    def sub(self, a: str | int, b: str | int) -> str | int:
+        """Difference of two indices; of two literals at once."""
+        if isinstance(a, int) and isinstance(b, int):
+            return a - b
+        return a if b in (0, "0") else self.new(f"sub i64 {a}, {b}")
+
+    def parts(self, total: str | int, size: str | int) -> str:
+        """Into how many parts of ``size`` a total is cut, the last one perhaps smaller."""
+        return self.new(f"udiv i64 {self.add(total, self.sub(size, 1))}, {size}")
+
+    @contextmanager
+    def when(self, condition: str) -> Iterator[None]:
+        """Do this only if a condition holds."""
+        name = f"n{next(self._numbers)}"
+        self.lines.append(f"  br i1 {condition}, label %{name}.then, label %{name}.end")
+        self.lines.append(f"{name}.then:")
+        self._block = f"{name}.then"
+        yield
+        self.lines += [f"  br label %{name}.end", f"{name}.end:"]
+        self._block = f"{name}.end"
 
     @contextmanager
     def loop(self, times: str | int, sums: Sequence[str] = ()) -> Iterator[str]:
