@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tinyflow import ops
-from tinyflow.errors import PassError
+from tinyflow.errors import PassError, ShapeError
 from tinyflow.ir import Fact, Graph, Node, Value, rewrite
 from tinyflow.passes import SCHEDULE, SHAPES, STANDARD, Pass, Pipeline, order
 
@@ -37,6 +37,25 @@ def test_the_standard_pipeline_provides_types_and_schedule() -> None:
 def test_a_pass_that_returns_no_graph_is_named() -> None:
     with pytest.raises(PassError, match="pass 'broken' returned no graph; got NoneType"):
         Pipeline((Pass("broken", lambda g: None),))(graph())  # type: ignore[arg-type, return-value]
+
+
+def test_a_pass_that_fails_is_named_and_its_error_is_the_cause() -> None:
+    with pytest.raises(
+        PassError, match="'simplify' failed; got ZeroDivisionError: .* by"
+    ) as raised:
+        STANDARD.replace("simplify", lambda g: Graph(g.outputs[: 1 // 0]))(graph())
+    assert isinstance(raised.value.__cause__, ZeroDivisionError)
+
+
+def test_what_a_pass_says_of_a_node_and_what_is_still_to_be_written_pass_unchanged() -> None:
+    def unwritten(g: Graph) -> Graph:
+        raise NotImplementedError("simplify")
+
+    a, b = (ops.placeholder(dtype="float32", shape=(n,), name=f"x{n}") for n in (2, 3))
+    with pytest.raises(ShapeError, match="add 'sum'"):
+        STANDARD(Graph((ops.add(a, b, name="sum"),)))
+    with pytest.raises(NotImplementedError):
+        STANDARD.replace("simplify", unwritten)(graph())
 
 
 def test_a_pass_that_loses_an_output_is_named() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tinyflow.errors import GraphError, PassError
+from tinyflow.errors import GraphError, PassError, TinyflowError
 from tinyflow.ir import Fact, Graph, Node, Value, text, verify
 
 __all__ = ["Facts", "Pass", "Pipeline", "Step"]
@@ -107,7 +107,13 @@ class Pipeline:
 
 def _apply(stage: Pass, graph: Graph, checked: set[Node]) -> Graph:
     """Run one pass and hold it to its contract."""
-    result = stage.run(graph)
+    try:
+        result = stage.run(graph)
+    except (TinyflowError, NotImplementedError):  # which say what is wrong, or still to be written
+        raise
+    except Exception as error:
+        got = f"{type(error).__name__}: {error}"
+        raise PassError(f"pass '{stage.name}' failed", got=got) from error
     if not isinstance(result, Graph):
         what, got = f"pass '{stage.name}' returned no graph", type(result).__name__
         fix = "Return a new graph; graphs are never changed in place."

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
-from graphlib import TopologicalSorter
+from collections.abc import Iterable, Iterator
+from graphlib import CycleError
 from itertools import islice
 
 from tinyflow.ir import Graph, Node, Value, users
@@ -37,12 +37,16 @@ class _Growth:
         self.shapes, self.dtypes = graph.fact(SHAPES), graph.fact(DTYPES)
         self.users = users(graph)
         self.wanted = self._wanted()
-        self.waiting = TopologicalSorter(dependencies(graph))
-        self.waiting.prepare()
+        before = dependencies(graph)
+        self.needs = {node: len(needs) for node, needs in before.items()}  # how many still to run
+        self.wakes: dict[Node, list[Node]] = {node: [] for node in graph.nodes}
+        for node, needs in before.items():
+            for need in needs:
+                self.wakes[need].append(node)
         self.ready: dict[Node, Group | None] = {}  # and the group that each may start
         self.done: set[Node] = set()
         self.queue: list[tuple[bool, bool, int, int]] = []  # a heap of what is ready
-        self._wake()
+        self._offer(node for node in graph.nodes if not before[node])
 
     def runs(self) -> list[Group | Node]:
         """Run everything, a node or a group at a time."""
@@ -55,17 +59,20 @@ class _Growth:
             self._run(node)
             members = self._grown(group).nodes if group else [node]
             found += [group] if group and group.pays() else members
+        if len(self.done) < len(self.graph.nodes):
+            raise CycleError("some nodes wait for each other")
         return found
 
     def _run(self, node: Node) -> None:
         del self.ready[node]
         self.done.add(node)
-        self.waiting.done(node)
-        self._wake()
+        for other in self.wakes[node]:
+            self.needs[other] -= 1
+        self._offer(other for other in self.wakes[node] if not self.needs[other])
 
-    def _wake(self) -> None:
+    def _offer(self, nodes: Iterable[Node]) -> None:
         """Put what waits for nothing any more in line."""
-        for node in self.waiting.get_ready():
+        for node in nodes:
             self.ready[node] = self._seed(node)
             heapq.heappush(self.queue, self._urgency(node))
 

@@ -229,6 +229,8 @@ class _Emitter:
         body, registers = step.attrs.get("body"), self.program.registers
         alike = body and all(n.op.expr or n.op.leaf for n in body.nodes)
         used = (*step.inputs, *step.outputs)
+        if not any(registers[i].strides for i in used):
+            return dict.fromkeys(used)
         large = [i for i in used if registers[i].size_bytes > registers[i].dtype.itemsize]
         lie = {registers[i].strides for i in large}
         common = lie.pop() if alike and len(lie) == 1 else None
