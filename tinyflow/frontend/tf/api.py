@@ -21,8 +21,9 @@ from tinyflow.types import DType, Shape, as_dtype, as_shape, elements, show_shap
 
 __all__ = [
     "add_n", "arg_max", "arg_min", "argmax", "argmin", "assign", "assign_add", "assign_sub",
-    "broadcast_to", "cast", "constant", "global_variables", "global_variables_initializer",
-    "gradients", "group", "infer_variable_shapes", "initialize_all_variables", "matmul",
+    "broadcast_to", "cast", "constant", "global_variables",
+    "global_variables_initializer", "gradients", "group", "infer_variable_shapes",
+    "initialize_all_variables", "matmul",
     "no_op", "ones", "placeholder", "reshape", "shape", "square",
     "trainable_variables", "transpose", "variables_initializer", "zeros",
 ]  # fmt: skip
@@ -43,10 +44,7 @@ def placeholder(dtype: DType | str, shape: object = None, name: str | None = Non
 
 
 def constant(
-    value: Like,
-    dtype: DType | str | None = None,
-    shape: object = None,
-    name: str | None = None,
+    value: Like, dtype: DType | str | None = None, shape: object = None, name: str | None = None
 ) -> Tensor:
     """A fixed array; a plain number without ``dtype`` and ``shape`` takes the dtype that it meets.
 
@@ -111,11 +109,7 @@ def cast(x: Like, dtype: DType | str, name: str | None = None) -> Tensor:
 
 
 def matmul(
-    a: Like,
-    b: Like,
-    transpose_a: bool = False,
-    transpose_b: bool = False,
-    name: str | None = None,
+    a: Like, b: Like, transpose_a: bool = False, transpose_b: bool = False, name: str | None = None
 ) -> Tensor:
     """Matrix product (n, k) x (k, m) -> (n, m), of transposed operands if asked.
 

@@ -150,11 +150,7 @@ def gather(params: Like, indices: Like, axis: int = 0, name: str | None = None) 
 
 
 def cumsum(
-    x: Like,
-    axis: int = 0,
-    exclusive: bool = False,
-    reverse: bool = False,
-    name: str | None = None,
+    x: Like, axis: int = 0, exclusive: bool = False, reverse: bool = False, name: str | None = None
 ) -> Tensor:
     """Running sums along ``axis``, in the shape of x.
 

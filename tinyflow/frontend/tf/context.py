@@ -6,12 +6,13 @@ TensorFlow 1 kept these in the graph; here they are fields of the scope that a b
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 from tinyflow.errors import GraphError
 from tinyflow.frontend.tf.initializers import glorot_uniform_initializer
-from tinyflow.frontend.tf.scope import current_scope
+from tinyflow.frontend.tf.scope import Scope, current_scope
 from tinyflow.frontend.tf.tensor import Tensor, Variable, unwrap
 from tinyflow.ir.node import PLACED_ON
 from tinyflow.types import (
@@ -25,7 +26,9 @@ from tinyflow.types import (
     unify_shape,
 )
 
-__all__ = ["control_dependencies", "device", "get_variable", "name_scope", "variable_scope"]
+__all__ = ["AUTO_REUSE", "VariableScope", "control_dependencies", "device", "get_variable"]
+__all__ += ["get_variable_scope", "name_scope", "variable_scope"]
+AUTO_REUSE = "auto"  # in place of True
 
 
 @contextmanager
@@ -41,20 +44,43 @@ def name_scope(
         yield f"{scope.prefix}/"
 
 
+@dataclass(frozen=True, slots=True)
+class VariableScope:
+    """What ``with tf.variable_scope("layer") as scope:`` gives, to be entered again."""
+
+    name: str
+    scope: Scope
+
+    def reuse_variables(self) -> None:
+        """From here to the end of the block, ``tf.get_variable`` finds variables."""
+        self.scope.reuse = True
+
+
+def get_variable_scope() -> VariableScope:
+    """The variable scope of the enclosing block; outside of all, that without a name."""
+    return VariableScope(current_scope().variable_prefix, current_scope())
+
+
 @contextmanager
 def variable_scope(
-    name: str | None, default_name: str | None = None, reuse: bool | None = None
-) -> Iterator[str]:
+    name_or_scope: str | VariableScope | None,
+    default_name: str | None = None,
+    reuse: bool | str | None = None,
+) -> Iterator[VariableScope]:
     """A name scope that also names what ``tf.get_variable`` makes: ``name/weight``.
 
-    Entered a second time with ``reuse=True``, ``tf.get_variable`` finds the variables of the first
-    time. None keeps what the enclosing scope says.
+    Entered again, by name or as what ``as`` gave, with ``reuse=True``, ``tf.get_variable`` finds
+    the variables of the first time; with ``tf.AUTO_REUSE`` it makes those that are missing. None
+    and False keep what the enclosing scope says.
     """
-    scope = current_scope()
-    inner = _inside(scope.variable_prefix, name or default_name)
-    shared = scope.reuse if reuse is None else reuse
-    with name_scope(name, default_name), scope.changed(variable_prefix=inner, reuse=shared):
-        yield inner
+    scope, name = current_scope(), name_or_scope or default_name
+    if isinstance(name, VariableScope):
+        inner, name = name.name, name.name.rpartition("/")[2]
+    else:
+        inner = _inside(scope.variable_prefix, name)
+    named = name_scope(name) if name else nullcontext()
+    with named, scope.changed(variable_prefix=inner, reuse=reuse or scope.reuse):
+        yield VariableScope(inner, scope)
 
 
 def _inside(prefix: str, name: str | None) -> str:
@@ -98,7 +124,7 @@ def get_variable(
     initializer: Callable[..., Tensor] | Tensor | None = None,
     trainable: bool | None = True,
 ) -> Variable:
-    """The variable of this name under ``tf.variable_scope``: made, or found under ``reuse=True``.
+    """The variable of this name under ``tf.variable_scope``: made, or found where it says reuse.
 
     ``initializer`` is a function of (shape, dtype), Glorot's uniform one by default, or a tensor.
     Raises GraphError if a variable to make exists, one to find does not, or the shapes differ.
@@ -106,10 +132,10 @@ def get_variable(
     scope = current_scope()
     full = _inside(scope.variable_prefix, name)
     node = scope.variables().get(full)
-    if scope.reuse:
-        if node is None:
-            known = ", ".join(scope.variables()) or "none"
-            raise GraphError(f"there is no variable '{full}' to reuse", got=f"variables: {known}")
+    if node is None and scope.reuse is True:
+        known = ", ".join(scope.variables()) or "none"
+        raise GraphError(f"there is no variable '{full}' to reuse", got=f"variables: {known}")
+    if node is not None and scope.reuse:
         return _same_shape(Variable.of(node), as_shape(shape))
     if node is not None:
         fix = "Use tf.variable_scope(..., reuse=True) to share it, or another name."

@@ -28,7 +28,7 @@ def dense(
     bias_initializer: Any = None,
     trainable: bool = True,
     name: str | None = None,
-    reuse: bool | None = None,
+    reuse: bool | str | None = None,
 ) -> Tensor:
     """x (..., k) -> activation(x @ kernel + bias), shape (..., units).
 
@@ -69,7 +69,7 @@ def conv2d(
     bias_initializer: Any = None,
     trainable: bool = True,
     name: str | None = None,
-    reuse: bool | None = None,
+    reuse: bool | str | None = None,
 ) -> Tensor:
     """Images (n, h, w, c) -> activation(convolution + bias), images of ``filters`` channels.
 

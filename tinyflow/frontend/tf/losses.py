@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from tinyflow import ops
 from tinyflow.errors import ShapeError
+from tinyflow.frontend.tf.activation import softplus
 from tinyflow.frontend.tf.api import cast, square
 from tinyflow.frontend.tf.array import one_hot
-from tinyflow.frontend.tf.maths import abs, exp, log, reduce_mean, reduce_sum
+from tinyflow.frontend.tf.maths import reduce_mean, reduce_sum
 from tinyflow.frontend.tf.tensor import Like, Tensor, apply, unwrap, wrap
 from tinyflow.types import DType, show_shape
 
@@ -40,11 +41,10 @@ def sigmoid_cross_entropy_with_logits(
 ) -> Tensor:
     """-z log(sigmoid(x)) - (1 - z) log(1 - sigmoid(x)) elementwise, for labels z and logits x.
 
-    Shapes broadcast, the dtype is that of the logits. Computed as max(x, 0) - x z +
-    log(1 + exp(-|x|)), which does not overflow.
+    Shapes broadcast, the dtype is that of the logits. Computed as softplus(x) - x z, which does not
+    overflow.
     """
-    x = wrap(unwrap(logits))
-    return apply(ops.add, apply(ops.relu, x) - x * labels, log(1.0 + exp(-abs(x))), name=name)
+    return apply(ops.sub, softplus(logits), apply(ops.mul, logits, labels), name=name)
 
 
 def mean_squared_error(labels: Like, predictions: Like) -> Tensor:

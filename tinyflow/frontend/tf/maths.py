@@ -6,7 +6,7 @@ The op's row says what is computed; here it gets TensorFlow's name and arguments
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from tinyflow import ops
 from tinyflow.frontend.tf.tensor import Like, Tensor, apply
@@ -15,10 +15,11 @@ from tinyflow.ops.rules import COMPARISON, FLOATING, NUMBER
 from tinyflow.types import as_dtype
 
 __all__ = [
-    "abs", "add", "div", "equal", "erf", "exp", "greater", "greater_equal", "identity", "less",
-    "less_equal", "log", "maximum", "minimum", "mul", "multiply", "neg", "negative", "not_equal",
-    "ones_like", "pow", "reduce_max", "reduce_mean", "reduce_min", "reduce_prod", "reduce_sum",
-    "rsqrt", "sigmoid", "sqrt", "stop_gradient", "sub", "subtract", "tanh", "zeros_like",
+    "abs", "add", "div", "equal", "erf", "exp", "greater", "greater_equal", "identity",
+    "less", "less_equal", "log", "maximum", "minimum", "mul", "multiply", "neg", "negative",
+    "not_equal", "ones_like", "pow", "reduce_max", "reduce_mean", "reduce_min", "reduce_prod",
+    "reduce_sum", "rsqrt", "sigmoid", "sqrt", "stop_gradient", "sub", "subtract", "tanh",
+    "zeros_like",
 ]  # fmt: skip
 
 F = TypeVar("F", bound=Callable[..., Tensor])
@@ -29,19 +30,7 @@ _DTYPES = {
 }
 
 
-class Unary(Protocol):
-    """``tf.exp(x, name=None)``."""
-
-    def __call__(self, x: Like, name: str | None = None) -> Tensor: ...
-
-
-class Binary(Protocol):
-    """``tf.add(x, y, name=None)``."""
-
-    def __call__(self, x: Like, y: Like, name: str | None = None) -> Tensor: ...
-
-
-def unary(op: Op) -> Unary:
+def unary(op: Op) -> Callable[..., Tensor]:
     """The function of one tensor of any shape; the result has this shape."""
 
     def function(x: Like, name: str | None = None) -> Tensor:
@@ -50,7 +39,7 @@ def unary(op: Op) -> Unary:
     return described(function, op, "x has any shape, the result the same.")
 
 
-def binary(op: Op) -> Binary:
+def binary(op: Op) -> Callable[..., Tensor]:
     """The function of two tensors that broadcast."""
 
     def function(x: Like, y: Like, name: str | None = None) -> Tensor:

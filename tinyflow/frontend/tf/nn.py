@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tinyflow import ops
+from tinyflow.frontend.tf.activation import softplus
 from tinyflow.frontend.tf.conv import avg_pool, bias_add, conv2d, flatten_layer, max_pool, pad
 from tinyflow.frontend.tf.losses import (
     sigmoid_cross_entropy_with_logits,
@@ -25,7 +26,7 @@ __all__ = [
     "sigmoid_cross_entropy_with_logits", "softmax", "softmax_cross_entropy_with_logits",
     "softmax_cross_entropy_with_logits_v2", "sparse_softmax_cross_entropy_with_logits", "tanh",
 ]  # fmt: skip
-__all__ += _transformer
+__all__ += ["softplus", *_transformer]
 
 
 def linear(

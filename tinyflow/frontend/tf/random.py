@@ -40,18 +40,6 @@ def random_normal(
     return _drawn(ops.normal, shape, dtype, seed, name, mean=mean, stdev=stddev)
 
 
-def normal(
-    shape: object,
-    stdev: Like = 1.0,
-    mean: Like = 0.0,
-    dtype: DType | str = DType.float32,
-    seed: int | None = None,
-    name: str | None = None,
-) -> Tensor:
-    """TinyFlow's argument names and order for :func:`random_normal`."""
-    return random_normal(shape, mean, stdev, dtype, seed, name)
-
-
 def truncated_normal(
     shape: object,
     mean: float = 0.0,
@@ -82,4 +70,4 @@ def random_uniform(
     return _drawn(ops.uniform, shape, dtype, seed, name, low=minval, high=maxval)
 
 
-uniform = random_uniform
+normal, uniform = random_normal, random_uniform  # TinyFlow's names

@@ -43,7 +43,7 @@ class Scope:
     seed: int = 0  # of sessions that are given none
     prefix: str = ""  # of names: tf.name_scope, tf.variable_scope
     variable_prefix: str = ""  # of names that tf.get_variable makes: tf.variable_scope
-    reuse: bool = False  # tf.get_variable finds variables, instead of making them
+    reuse: bool | str = False  # tf.get_variable finds variables, instead of making them
     overrides: Mapping[str, Replace] = field(default_factory=dict)  # gradients by kind of op
     waits: tuple[Node, ...] = ()  # what new nodes run after: tf.control_dependencies
 
