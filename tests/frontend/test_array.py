@@ -221,6 +221,21 @@ def test_the_share_kept_may_be_fed() -> None:
     assert abs(np.mean(sess.run(y, {x: ONES, keep: 0.25}) > 0) - 0.25) < 0.02
 
 
+def test_a_share_of_unknown_shape_is_one_number_and_the_shape_of_x_stays() -> None:
+    x, keep = tf.placeholder(tf.float32, [8, 6]), tf.placeholder(tf.float32)
+    on = tf.placeholder(tf.bool)
+    dropped = [tf.nn.dropout(x, keep), tf.nn.dropout(x, rate=keep)]
+    dropped.append(tf.layers.dropout(x, 0.5, training=on))
+    for y in dropped:
+        assert y.shape == (8, 6) and tf.layers.dense(y, 3).shape == (8, 3)
+    sess = tf.Session()
+    made = sess.run(dropped[2], {x: np.ones((8, 6)), on: True})
+    assert set(np.unique(made)) == {0, 2}
+    np.testing.assert_array_equal(sess.run(dropped[0], {x: made, keep: 1.0}), made)
+    with pytest.raises(TinyflowError, match="reshape"):
+        sess.run(dropped[0], {x: made, keep: np.ones(6)})
+
+
 def test_the_rate_is_the_share_dropped_and_keeping_all_changes_nothing() -> None:
     assert abs(np.mean(run(lambda x: tf.nn.dropout(x, rate=0.1), ONES) > 0) - 0.9) < 0.02
     np.testing.assert_array_equal(run(lambda x: tf.nn.dropout(x, 1.0), X), X)

@@ -219,6 +219,34 @@ class TestBadInput:
         with pytest.raises(FeedError, match="wrong dtype"):
             sess.run(x, {x: np.array(["a"])})
 
+    @pytest.mark.parametrize(
+        ("dtype", "given", "got"),
+        [
+            (tf.int32, np.array([1, 2**32 + 3]), 2**32 + 3),
+            (tf.int32, [7, -(2**31) - 1], -(2**31) - 1),
+            (tf.int32, 2**31, 2**31),
+            (tf.int32, np.uint32([0, 2**31 + 5]), 2**31 + 5),
+            (tf.int64, np.uint64([1, 2**63]), 2**63),
+            (tf.int64, [2**63], 2**63),
+            (tf.int64, [[3], [2**70]], 2**70),
+        ],
+    )
+    def test_an_integer_that_does_not_fit_is_not_wrapped(
+        self, sess: tf.Session, dtype: object, given: object, got: int
+    ) -> None:
+        x = tf.placeholder(dtype, name="numbers")
+        message = f"'numbers'.*does not fit in {dtype}; got {got}; expected .*Feed smaller numbers"
+        with pytest.raises(FeedError, match=message):
+            sess.run(x, {x: given})
+
+    def test_integers_that_fit_are_fed_whatever_their_dtype(self, sess: tf.Session) -> None:
+        x = tf.placeholder(tf.int32)
+        ends = [-(2**31), 2**31 - 1]
+        for given in (ends, np.array(ends), np.uint8([0, 255]), np.uint64([5]), np.zeros(0, int)):
+            fed = sess.run(x, {x: given})
+            assert fed.dtype == np.int32
+            np.testing.assert_array_equal(fed, given)
+
     def test_ints_are_fed_to_floats(self, sess: tf.Session) -> None:
         x = tf.placeholder(tf.float32)
         assert sess.run(x + 0.5, {x: np.array(2)}) == 2.5

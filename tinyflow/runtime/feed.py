@@ -59,6 +59,8 @@ def _convert(node: Node, array: Array, want: DType) -> Array:
     if want is DType.bfloat16:
         fix = "Make a float32 placeholder and tf.cast it."
         raise FeedError("numpy has no bfloat16 to feed", node=node, got=array.dtype, fix=fix)
+    if want in (DType.int32, DType.int64) and array.size and _may_overflow(array, want):
+        _check_range(node, array, want)
     kinds = {
         "f": want.is_floating,
         "i": want is not DType.bool,
@@ -74,6 +76,26 @@ def _convert(node: Node, array: Array, want: DType) -> Array:
             fix=f"Convert it with array.astype('{want}') if that is what you mean.",
         )
     return array.astype(want.numpy)
+
+
+def _may_overflow(array: Array, want: DType) -> bool:
+    if array.dtype.kind == "O":  # what numpy makes of integers too large for any dtype
+        return all(isinstance(number, int) for number in array.flat)
+    return array.dtype.kind in "iu" and not np.can_cast(array.dtype, want.numpy)
+
+
+def _check_range(node: Node, array: Array, want: DType) -> None:
+    """Raise FeedError if an integer has no place in ``want``: it would come back as another."""
+    limits = np.iinfo(want.numpy)
+    for number in (array.min(), array.max()):
+        if not limits.min <= int(number) <= limits.max:
+            raise FeedError(
+                f"a number does not fit in {want}",
+                node=node,
+                got=number,
+                expected=f"{limits.min} to {limits.max}",
+                fix="Feed smaller numbers, or make a placeholder of tf.int64 or tf.float64.",
+            )
 
 
 def check_fed(graph: Graph, feeds: Sequence[Value]) -> None:

@@ -70,8 +70,8 @@ def dropout(
     """Each element of x kept with probability ``keep_prob`` and divided by it, or set to 0.
 
     New elements fall in every run; the gradient passes where the element stayed. ``keep_prob`` may
-    be a tensor, such as a placeholder; ``rate`` is 1 - keep_prob. Raises GraphError if a number is
-    outside of (0, 1].
+    be a tensor of one number, such as a placeholder; ``rate`` is 1 - keep_prob. In the shape of x.
+    Raises GraphError if a number is outside of (0, 1]; a run raises ShapeError for several numbers.
     """
     if (keep_prob is None) == (rate is None) or noise_shape is not None:
         expected = "keep_prob or rate, no noise_shape"
@@ -81,6 +81,8 @@ def dropout(
         raise GraphError("wrong keep_prob", got=keep, expected="more than 0, at most 1")
     if keep == 1:
         return apply(ops.identity, x, name=name)
+    if isinstance(keep, Tensor) and keep.shape != ():
+        keep = apply(ops.reshape, keep, shape=())  # whose shape may be unknown
     seed = current_scope().next_seed() if seed is None else seed
     drawn = apply(ops.uniform_like, x, seed=seed)
     stays = apply(ops.cast_like, drawn < keep, x)
