@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tinyflow import ops
+from tinyflow.backends.native import c_kernel, llvm_kernel
 from tinyflow.codegen.c import c_source
 from tinyflow.codegen.expression import Builder, Scalar, Unsupported, evaluate
 from tinyflow.codegen.llvm import llvm_source
@@ -19,7 +20,7 @@ from tinyflow.ops.sweep import Level
 from tinyflow.passes import infer
 from tinyflow.types import DType
 
-from .bodies import gelu, placeholder, softmax, typed
+from .bodies import gelu, native, placeholder, softmax, typed
 
 SOFTMAX = """\
 def kernel(x0: float32 full, y0: float32 full):
@@ -200,3 +201,18 @@ def test_every_expression_of_the_catalog_is_in_the_language(op: object) -> None:
         names["condition"] = variable("condition", DType.bool)
     names |= dict.fromkeys(op.attributes, 0.5)
     assert evaluate(op.expr, names, Builder(), DType.float32).dtype in (DType.float32, DType.bool)
+
+
+@pytest.mark.parametrize("top", [1, -1, 2, -2])
+def test_what_a_mean_divides_by_is_told_when_the_kernel_runs(top: int) -> None:
+    texts = set()
+    for rows in (5, 64, 203):
+        x, row = placeholder(0, (rows, 4)), placeholder(1, (rows, 1))
+        body = typed(ops.add(ops.mul(x, float(np.float32(top) / np.float32(rows))), row))
+        texts.add(str(nest(body)))
+        arrays = [np.float32(np.arange(rows * 4)).reshape(rows, 4), np.zeros((rows, 1), "float32")]
+        for run in (native(llvm_kernel), native(c_kernel)):
+            expected = arrays[0] * (np.float32(top) / np.float32(rows))
+            np.testing.assert_array_equal(run(body, arrays)[0], expected)
+    (text,) = texts
+    assert f"{float(top)} / " in text and "float32(rows)" in text
