@@ -58,8 +58,8 @@ def _takes(f: Any, words: str, idle: set[str]) -> Any:
             raise _wrong(f"too many arguments for {called}", len(args), ", ".join(own_names))
         for word, value in [*zip(own_names, args), *options.items()]:
             name = own_names.get(word, word)
-            # None leaves the default, or the other name
-            if name in own and (word == name or value is not None or name in required):
+            needed = name in required and name not in given  # else None leaves the other name
+            if name in own and (word == name or value is not None or needed):
                 first, other = given.get(name, (word, None))
                 if other is not None:
                     what = f"{called}: {first} and {word} mean the same"
