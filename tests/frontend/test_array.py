@@ -181,6 +181,41 @@ def test_a_step_with_an_id_out_of_range_changes_nothing(device: str) -> None:
     np.testing.assert_array_equal(sess.run(table), X)
 
 
+# --- division ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("config", ["cpu", "cpu fusion", "numpy"])
+@pytest.mark.parametrize("dtype", ["int32", "int64"])
+def test_div_of_two_integers_floors_as_tensorflow_1_does(dtype: str, config: str) -> None:
+    x, y = tf.placeholder(dtype), tf.placeholder(dtype)
+    numbers = np.array([-(2**31), -7, -6, -1, 0, 1, 6, 7, 2**31 - 1], dtype)
+    a, b = (grid.ravel() for grid in np.meshgrid(numbers, numbers))
+    keep = (b != 0) & ~((a == -(2**31)) & (b == -1))  # the quotient 2 ** 31 is no int32
+    got, true = tf.Session(config).run([tf.div(x, y), x / y], {x: a[keep], y: b[keep]})
+    assert got.dtype == dtype and true.dtype == "float32"
+    np.testing.assert_array_equal(got, a[keep] // b[keep])
+    np.testing.assert_allclose(true, a[keep] / b[keep], rtol=1e-6)
+    whole = torch.div(torch.from_numpy(a[keep]), torch.from_numpy(b[keep]), rounding_mode="floor")
+    np.testing.assert_array_equal(got, whole)
+
+
+def test_div_of_integers_broadcasts_takes_numbers_and_gives_0_for_division_by_0() -> None:
+    x = tf.placeholder(tf.int32, [None])
+    row = np.array([-3, 0, 5], "int32")
+    np.testing.assert_array_equal(run(lambda x: tf.div(x, 2), row), [-2, 0, 2])
+    np.testing.assert_array_equal(run(lambda x: tf.div(7, x), row), [-3, 0, 1])
+    assert tf.div(x, 2).dtype == tf.int32 and tf.div(x, np.int64(2)).dtype == tf.int64
+    table = run(lambda x: tf.div(tf.expand_dims(x, 1), x), row + 4)
+    np.testing.assert_array_equal(table, (row + 4)[:, None] // (row + 4))
+
+
+def test_div_divides_as_ever_where_a_float_takes_part() -> None:
+    row = np.array([-3, 0, 5], "int32")
+    for two in (2.0, np.float32(2), np.float64(2), tf.constant(2.0)):
+        np.testing.assert_array_equal(run(lambda x, y=two: tf.div(x, y), row), row / 2)
+    np.testing.assert_array_equal(run(lambda x: tf.div(x, 2), np.float32(row)), row / 2)
+
+
 # --- dropout -----------------------------------------------------------------------------------
 
 ONES = np.ones((200, 50), np.float32)

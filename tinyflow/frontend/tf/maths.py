@@ -9,10 +9,10 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from tinyflow import ops
-from tinyflow.frontend.tf.tensor import Like, Tensor, apply
-from tinyflow.ir import Op
+from tinyflow.frontend.tf.tensor import Like, Tensor, apply, unwrap, wrap
+from tinyflow.ir import CONSTANT, Op
 from tinyflow.ops.rules import COMPARISON, FLOATING, NUMBER
-from tinyflow.types import as_dtype
+from tinyflow.types import DType, as_dtype
 
 __all__ = [
     "abs", "add", "div", "equal", "erf", "exp", "greater", "greater_equal", "identity",
@@ -84,7 +84,7 @@ def described(function: F, op: Op, shapes: str) -> F:
 
 
 add, subtract, multiply = binary(ops.add), binary(ops.sub), binary(ops.mul)
-div, pow = binary(ops.div), binary(ops.pow)
+pow = binary(ops.pow)
 maximum, minimum = binary(ops.maximum), binary(ops.minimum)
 equal, not_equal = binary(ops.equal), binary(ops.not_equal)
 less, less_equal = binary(ops.less), binary(ops.less_equal)
@@ -99,3 +99,25 @@ sub, mul, neg = subtract, multiply, negative
 reduce_sum, reduce_mean = reduction(ops.reduce_sum), reduction(ops.reduce_mean)
 reduce_max, reduce_min = reduction(ops.reduce_max), reduction(ops.reduce_min)
 reduce_prod = reduction(ops.reduce_prod)
+
+
+def div(x: Like, y: Like, name: str | None = None) -> Tensor:
+    """x / y, broadcasting; of two integers what TensorFlow 1 makes of them: floor(x / y), an int.
+
+    ``x / y`` itself divides integers as Python 3 does. Whole quotients are exact for integers of up
+    to 2 ** 53, and 0 where y is 0, as in numpy. A run raises ShapeError if shapes do not fit.
+    """
+    x, y = wrap(unwrap(x)), wrap(unwrap(y))
+    numbers = [n.value.node.attrs["value"] for n in (x, y) if n.value.node.op is CONSTANT]
+    real = any(number.dtype.kind == "f" for number in numbers)  # it may lack a dtype of its own
+    dtype = None if real else (x + y).dtype
+    if dtype not in (DType.int32, DType.int64):
+        return apply(ops.div, x, y, name=name)
+    nothing = apply(ops.equal, y, 0)
+    by = apply(ops.where, nothing, ones_like(y), y)
+    wide = [apply(ops.cast, number, dtype=DType.float64) for number in (x, by)]
+    towards_0 = apply(ops.cast, wide[0] / wide[1], dtype=dtype)
+    rest = x - towards_0 * by
+    below = apply(ops.minimum, not_equal(rest, 0), not_equal(rest < 0, by < 0))
+    whole = towards_0 - apply(ops.cast, below, dtype=dtype)
+    return apply(ops.where, nothing, zeros_like(whole), whole, name=name)
