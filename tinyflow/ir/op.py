@@ -46,8 +46,8 @@ class Attribute:
 
     def check(self, value: object) -> Any:
         """Return ``value`` normalised; raises GraphError with got and expected."""
-        if value is None and self.default is None:
-            return None
+        if type(value) is _PLAIN.get(self.kind) or (value is None and self.default is None):
+            return value
         try:
             return _NORMALISE[self.kind](value)
         except (TypeError, ValueError, OverflowError, TinyflowError):
@@ -88,6 +88,7 @@ def _array(value: object) -> np.ndarray[Any, Any]:
     return array
 
 
+_PLAIN = {"int": int, "float": float, "bool": bool, "str": str, "dtype": DType}  # as it should be
 _NORMALISE: dict[str, Callable[[Any], Any]] = {
     "int": _whole,
     "float": _float,
@@ -182,6 +183,8 @@ class Op:
 
     def check_arity(self, count: int) -> None:
         """Raise GraphError if the op does not take ``count`` inputs."""
+        if count == len(self.inputs):
+            return
         most = math.inf if self.variadic else len(self.inputs)
         least = len(self.inputs) - self.optional - self.variadic
         if not least <= count <= most:

@@ -19,11 +19,11 @@ def verify(graph: Graph, checked: Container[Node] = (), known: Facts | None = No
 
     Arity and attributes fit each op; every value names an existing output; a variable name stands
     for one node; only variables are mutated and carry versions; facts do not speak of values of
-    other graphs. Nodes in ``checked`` were verified before and are frozen, so they are skipped, and
-    so are facts whose content is the one that was ``known`` of a graph of the same nodes.
+    other graphs. Nodes in ``checked`` were verified before and are frozen, so they are skipped. If
+    a graph of the same nodes was verified, what was ``known`` of it, only other facts are new.
     """
     names: dict[str, Node] = {}
-    for node in graph.nodes:
+    for node in graph.nodes if known is None else ():
         if node.op.name == "variable":
             _unique(names, node)
         if node not in checked:

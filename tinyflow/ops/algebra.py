@@ -16,16 +16,18 @@ from tinyflow.ir import Node, Op, Value
 from tinyflow.ops.site import Rule, Site
 from tinyflow.types import DType, elements
 
-__all__ = ["ABSORBED", "FILLS", "number", "repeated", "shorter"]
+__all__ = ["ABSORBED", "FILLS", "IDLE", "number", "repeated", "shorter"]
 
 FILLS: Mapping[Op, float] = {ops.zeros: 0.0, ops.ones: 1.0}
-_NEUTRAL: Mapping[str, tuple[float, tuple[int, ...]]] = {  # op: number, positions it may stand at
-    "add": (-0.0, (0, 1)),  # -0.0 + 0.0 is 0.0
-    "sub": (0.0, (1,)),
-    "mul": (1.0, (0, 1)),
-    "div": (1.0, (1,)),
-    "pow": (1.0, (1,)),
+_NEUTRAL: Mapping[Op, tuple[float, tuple[int, ...]]] = {  # number, positions it may stand at
+    ops.add: (-0.0, (0, 1)),  # -0.0 + 0.0 is 0.0
+    ops.sub: (0.0, (1,)),
+    ops.mul: (1.0, (0, 1)),
+    ops.div: (1.0, (1,)),
+    ops.pow: (1.0, (1,)),
 }
+_SAME = (ops.reshape, ops.broadcast_to, ops.cast, ops.with_gradient)  # where the type is the same
+IDLE = frozenset({*_NEUTRAL, *_SAME, ops.neg, ops.transpose, ops.matmul})  # what may change nothing
 
 
 def number(value: Value) -> Any:
@@ -38,14 +40,14 @@ def number(value: Value) -> Any:
 def repeated(node: Node) -> Value | None:
     """The value that a node repeats if it has the node's type: x of ``x + 0`` or ``-(-x)``."""
     inputs = node.inputs
-    neutral, places = _NEUTRAL.get(node.op.name, (0.0, ()))
+    neutral, places = _NEUTRAL.get(node.op, (0.0, ()))
     for position in places:
         found = FILLS.get(inputs[position].node.op, number(inputs[position]))
         if found == neutral and _sign(found) in (None, _sign(neutral)):
             return inputs[1 - position]
     if node.op in (ops.neg, ops.reshape, ops.transpose) and _cancel(inputs[0].node, node):
         return inputs[0].node.inputs[0]
-    if node.op in (ops.reshape, ops.broadcast_to, ops.cast, ops.with_gradient):
+    if node.op in _SAME:
         return inputs[0]
     perm = node.attrs["perm"] if node.op is ops.transpose else None
     return inputs[0] if perm == tuple(range(len(perm or ()))) else None

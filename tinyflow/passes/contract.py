@@ -62,7 +62,7 @@ class Pipeline:
     def trace(self, graph: Graph) -> list[Step]:
         """Run all passes; the graph before the first and after each one."""
         steps, checked = [Step("input", graph)], set(graph.nodes)
-        _verify("the input", graph, set(), {})
+        _verify("the input", graph, set(), None)
         for stage in self.passes:
             graph = self._with_facts(stage, graph, checked)
             graph = _apply(stage, graph, checked)
@@ -123,7 +123,7 @@ def _apply(stage: Pass, graph: Graph, checked: set[Node]) -> Graph:
         what = f"pass '{stage.name}' changed the number of outputs"
         raise PassError(what, got=have, expected=want)
     result = _keep_facts(stage, graph, result)
-    known = graph.facts if result.nodes == graph.nodes else {}
+    known = graph.facts if result.nodes == graph.nodes else None
     _verify(f"pass '{stage.name}'", result, checked, known)
     return result
 
@@ -147,8 +147,8 @@ def _about(nodes: set[Node], content: Any) -> Any:
     return {k: v for k, v in content.items() if not isinstance(k, Value) or k.node in nodes}
 
 
-def _verify(who: str, graph: Graph, checked: Set[Node], known: Mapping[Fact[Any], object]) -> None:
+def _verify(who: str, graph: Graph, old: Set[Node], known: Mapping[Any, object] | None) -> None:
     try:
-        verify(graph, checked, known)
+        verify(graph, old, known)
     except GraphError as error:
         raise error.within(f"{who} broke an invariant", PassError) from None

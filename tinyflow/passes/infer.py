@@ -80,9 +80,8 @@ def _fixed_point(
                 woken = [user for user, _ in readers.get(value, ()) if user not in queued]
                 if value.node is not node and value.node not in queued:
                     woken.append(value.node)
-                if woken:
-                    queued.update(woken)
-                    queue.extend(woken)
+                queued.update(woken)
+                queue.extend(woken)
         except TinyflowError as error:
             raise error.at(node) from None
     return found

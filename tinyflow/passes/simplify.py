@@ -10,7 +10,7 @@ import numpy as np
 from tinyflow import ops
 from tinyflow.ir import Graph, Node, Value, rewrite, users
 from tinyflow.ir.op import attrs_key
-from tinyflow.ops.algebra import ABSORBED, FILLS, number, repeated, shorter
+from tinyflow.ops.algebra import ABSORBED, FILLS, IDLE, number, repeated, shorter
 from tinyflow.ops.site import Site, write_out
 from tinyflow.passes.infer import DTYPES, SHAPES, carry_types, infer, remember_types
 from tinyflow.types import DType, Shape, is_static
@@ -100,7 +100,7 @@ def drop_idle(node: Node, kinds: Mapping[Value, Kind]) -> tuple[Value, ...] | No
 
     A transpose in front of a matmul becomes its ``transpose_a`` or ``transpose_b``.
     """
-    if node.op.leaf or len(node.outputs) != 1 or _waits(node):
+    if node.op not in IDLE or _waits(node):
         return None
     same, kind = repeated(node), kinds[node.outputs[0]]
     if same is not None and is_static(kind[0]) and kinds.get(same) == kind:
