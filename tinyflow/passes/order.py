@@ -160,7 +160,7 @@ def dependencies(graph: Graph) -> Mapping[Node, set[Node]]:
                 if position in node.op.mutates:
                     writes.setdefault(owner.node, []).append((owner.version, node))
     before: dict[Node, set[Node]] = {
-        node: {value.node for value in node.inputs} | set(node.after) for node in graph.nodes
+        node: {*[value.node for value in node.inputs], *node.after} for node in graph.nodes
     }
     for variable, stores in writes.items():
         _order_uses(before, uses[variable], sorted(stores, key=lambda store: store[0]))
@@ -198,8 +198,9 @@ def after_writes(before: Mapping[Node, set[Node]]) -> set[Node]:
 
 
 def _failing_first(graph: Graph, before: dict[Node, set[Node]]) -> None:
-    tainted = after_writes(before)
-    failing = {node for node in graph.nodes if node.op.can_fail and node not in tainted}
+    failing = {node for node in graph.nodes if node.op.can_fail}
+    if failing:
+        failing -= after_writes(before)
     for node in graph.nodes:
         if node.op.mutates:
             before[node] |= failing
