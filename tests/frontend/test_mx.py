@@ -403,7 +403,9 @@ def bound() -> mx.Executor:
         (lambda: mx.Dropout(mx.Variable("x"), p=1.0).graph(), GraphError, "wrong p.*0 <= p < 1"),
         (lambda: mx.Reshape(mx.Variable("x"), shape=(-2,)).graph(), GraphError, "wrong shape"),
         (lambda: mx.Variable("x") + "1", GraphError, "cannot plus.*'1'.*a number"),
-        (lambda: mx.Variable("x") ** mx.Variable("y"), GraphError, "cannot power"),
+        (lambda: mx.Variable("x") ** "y", GraphError, "cannot power"),
+        (lambda: mx.Group([mx.Variable("x"), 3]), GraphError, "cannot group.*a list of symbols"),
+        (lambda: mx.Group(3), GraphError, "cannot group; got 3; expected a list of symbols"),
         (lambda: (mx.Variable("x") + mx.Variable("x")).graph(), GraphError, "share one name"),
         (lambda: mlp().infer_shape(dat=(2, 5)), GraphError, "no such argument.*dat.*data, fc1"),
         (lambda: mlp().infer_shape(data=(2, 5), fc1_weight=(32, 6)), ShapeError, "fc1"),
@@ -426,6 +428,15 @@ def bound() -> mx.Executor:
 def test_bad_input_is_refused(make: Any, error: type[TinyflowError], message: str) -> None:
     with pytest.raises(error, match=message):
         make()
+
+
+def test_powers_and_signs_of_symbols() -> None:
+    x, y = mx.Variable("x"), mx.Variable("y")
+    net = mx.load_json(mx.Group([-x, 2**x, x**y]).tojson())
+    run = net.simple_bind(x=(3,), y=(3,))
+    xs, ys = np.array([1.0, 2.0, 3.0], np.float32), np.array([2.0, -1.0, 0.5], np.float32)
+    for found, right in zip(run.forward(x=xs, y=ys), (-xs, 2**xs, xs**ys)):
+        np.testing.assert_allclose(found, right, rtol=1e-6)
 
 
 def test_a_shared_weight_of_two_sizes_is_refused() -> None:

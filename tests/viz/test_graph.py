@@ -9,6 +9,7 @@ import pytest
 
 import tinyflow as tf
 from tinyflow import ops
+from tinyflow.errors import GraphError
 from tinyflow.ir import Graph, Value, text
 from tinyflow.passes import describe, gradient, infer
 from tinyflow.types import Device
@@ -234,3 +235,13 @@ def test_notebooks_and_files_get_the_same_picture(model, tmp_path):
 
 def test_an_empty_graph_is_drawn():
     ElementTree.fromstring(draw(Graph(())).svg)
+
+
+def test_tensors_stand_for_what_computes_them():
+    x = tf.placeholder(tf.float32, [2, 3], name="x")
+    y, z = tf.exp(x), tf.tanh(x)
+    assert draw(y).words == draw(Graph((y.value,))).words
+    assert draw([y, z]).words == draw(Graph((y.value, z.value))).words
+    for wrong in (3, [y, 3], "y"):
+        with pytest.raises(GraphError, match="cannot draw; got .*expected a graph or tensors"):
+            draw(wrong)

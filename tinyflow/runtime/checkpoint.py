@@ -100,4 +100,5 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         raise RunError("there is no such checkpoint", got=f"'{path}'") from None
     except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
         what = f"'{path}' is not a complete checkpoint"
-        raise GraphError(what, got=str(error)[:200], expected=_FORMAT) from error
+        got = "another kind of file, or a part of one"
+        raise GraphError(what, got=got, expected=_FORMAT) from error

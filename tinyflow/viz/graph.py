@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import accumulate, pairwise
+from typing import Any
 
 from tinyflow.errors import GraphError, TinyflowError
+from tinyflow.frontend.tf import Tensor
 from tinyflow.ir import CONSTANT, Graph, Node, Value, text, users
 from tinyflow.ir.text import encode_attr
 from tinyflow.ops import fused
@@ -35,7 +37,7 @@ _COMMUTATIVE = ("add", "mul", "equal")
 
 
 def draw(
-    graph: Graph,
+    graph: Graph | Tensor | Sequence[Tensor],
     describe: Callable[[Value], str] | None = None,
     forward: Graph | None = None,
     limit: int = LIMIT,
@@ -44,7 +46,7 @@ def draw(
     """Draw ``graph`` from its leaves (top) to its outputs (bottom); as words, its text.
 
     Args:
-        graph: what to draw.
+        graph: what to draw; a tensor, or a list of them, stands for what computes it.
         describe: text below a value, such as ``float32[100, 10]``. None: what ``infer`` finds out.
         forward: nodes that are not in this graph are drawn as backward. None: the nodes that follow
             from ops which only gradient rules use, and those that only updates need.
@@ -55,8 +57,13 @@ def draw(
     A fused group lists what it computes. A dotted arrow is read for its shape only, a dashed one is
     a control dependency, ``@2`` a variable read after two writes.
 
-    Raises GraphError if ``nodes`` are not in the graph.
+    Raises GraphError if ``nodes`` are not in the graph, or it is none.
     """
+    if not isinstance(graph, Graph):
+        tensors: Sequence[Any] = graph if isinstance(graph, list | tuple) else [graph]
+        if not all(isinstance(tensor, Tensor) for tensor in tensors):
+            raise GraphError("cannot draw", got=repr(graph)[:80], expected="a graph or tensors")
+        graph = Graph(tuple(tensor.value for tensor in tensors))
     chosen = _chosen(graph, nodes)
     backward = backward_nodes(graph, forward)
     if len(chosen) > limit:

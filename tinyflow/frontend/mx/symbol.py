@@ -48,7 +48,7 @@ def _operator(word: str, sign: str = "") -> Callable[[Symbol, Symbol | float], S
 
     def combine(left: Symbol, right: Symbol | float) -> Symbol:
         if isinstance(right, Symbol) and sign:
-            return apply(DIALECT[f"elemwise_{sign}"], left, right, hint=f"_{word}")
+            return apply(DIALECT[sign], left, right, hint=f"_{word}")
         if not isinstance(right, int | float):
             raise GraphError(f"cannot {word}", got=repr(right), expected="a number or a symbol")
         return apply(DIALECT[f"_{word}_scalar"], left, scalar=float(right), hint=f"_{word}scalar")
@@ -94,11 +94,14 @@ class Symbol:
             raise GraphError("no such output", got=repr(key), expected=expected)
         return Symbol(found[key])
 
-    __add__ = __radd__ = _operator("plus", "add")
-    __sub__, __rsub__ = _operator("minus", "sub"), _operator("rminus")
-    __mul__ = __rmul__ = _operator("mul", "mul")
-    __truediv__, __rtruediv__ = _operator("div", "div"), _operator("rdiv")
-    __pow__ = _operator("power")
+    __add__ = __radd__ = _operator("plus", "elemwise_add")
+    __sub__, __rsub__ = _operator("minus", "elemwise_sub"), _operator("rminus")
+    __mul__ = __rmul__ = _operator("mul", "elemwise_mul")
+    __truediv__, __rtruediv__ = _operator("div", "elemwise_div"), _operator("rdiv")
+    __pow__, __rpow__ = _operator("power", "broadcast_power"), _operator("rpower")
+
+    def __neg__(self) -> Symbol:
+        return self * -1.0
 
     def __repr__(self) -> str:
         return f"<Symbol {', '.join(self.list_outputs())[:80]}>"
@@ -203,7 +206,9 @@ def Variable(name: str, shape: Sequence[int] | None = None, dtype: Any = None) -
 
 
 def Group(symbols: Sequence[Symbol]) -> Symbol:
-    """Several symbols as one that has all their results."""
+    """Several symbols as one that has all their results; raises GraphError for what is none."""
+    if not isinstance(symbols, Sequence) or not all(isinstance(s, Symbol) for s in symbols):
+        raise GraphError("cannot group", got=repr(symbols)[:80], expected="a list of symbols")
     return Symbol(*(value for symbol in symbols for value in symbol.values))
 
 
