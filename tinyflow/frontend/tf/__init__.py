@@ -8,7 +8,7 @@ from tinyflow.frontend.tf.api import __all__ as _api
 from tinyflow.frontend.tf.argument import spell
 from tinyflow.frontend.tf.array import *  # noqa: F403
 from tinyflow.frontend.tf.array import __all__ as _array
-from tinyflow.frontend.tf.clip import clip_by_global_norm, global_norm
+from tinyflow.frontend.tf.clip import clip_by_global_norm, clip_by_norm, global_norm
 from tinyflow.frontend.tf.config import ConfigProto, GPUOptions
 from tinyflow.frontend.tf.context import *  # noqa: F403
 from tinyflow.frontend.tf.context import __all__ as _context
@@ -32,7 +32,7 @@ float16, bfloat16 = DType.float16, DType.bfloat16
 float32, float64 = DType.float32, DType.float64
 
 __all__ = ["ConfigProto", "GPUOptions", "Graph", "InteractiveSession", "Operation"]
-__all__ += ["RegisterGradient", "Session", "Tensor"]
+__all__ += ["clip_by_norm", "RegisterGradient", "Session", "Tensor"]
 __all__ += ["clip_by_global_norm", "custom_gradient", "get_default_graph", "global_norm", "layers"]
 __all__ += ["Variable", "losses", "nn", "pad", "reset_default_graph", "set_random_seed", "train"]
 __all__ += ["bfloat16", "bool", "float16", "float32", "float64", "int32", "int64"]

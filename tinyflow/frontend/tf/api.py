@@ -21,7 +21,7 @@ from tinyflow.types import DType, Shape, as_dtype, as_shape, elements, show_shap
 
 __all__ = [
     "add_n", "arg_max", "arg_min", "argmax", "argmin", "assign", "assign_add", "assign_sub",
-    "broadcast_to", "cast", "constant", "global_variables",
+    "broadcast_to", "cast", "constant", "convert_to_tensor", "fill", "global_variables",
     "global_variables_initializer", "gradients", "group", "infer_variable_shapes",
     "initialize_all_variables", "matmul",
     "no_op", "ones", "placeholder", "reshape", "shape", "square",
@@ -89,6 +89,19 @@ def zeros(shape: object, dtype: DType | str = DType.float32, name: str | None = 
 def ones(shape: object, dtype: DType | str = DType.float32, name: str | None = None) -> Tensor:
     """Ones of a known ``shape``; raises GraphError for an unknown size, DTypeError for a dtype."""
     return apply(ops.ones, shape=shape, dtype=as_dtype(dtype), name=name)
+
+
+def fill(dims: object, value: Like, name: str | None = None) -> Tensor:
+    """``value`` everywhere in a known shape; raises GraphError for an unknown size."""
+    return broadcast_to(value, dims, name)
+
+
+def convert_to_tensor(value: Like, dtype: DType | str | None = None, name: Any = None) -> Tensor:
+    """A tensor as it is, and what can be one as a constant; raises DTypeError for another dtype."""
+    made = value if isinstance(value, Tensor) else constant(value, dtype)
+    if dtype is not None and made.dtype is not as_dtype(dtype):
+        raise DTypeError("a tensor has its dtype", got=made.dtype, expected=dtype, fix="Cast it.")
+    return made
 
 
 def square(x: Like, name: str | None = None) -> Tensor:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from tinyflow.errors import GraphError
 from tinyflow.frontend.tf.api import add_n, square
-from tinyflow.frontend.tf.maths import maximum, reduce_sum, sqrt
+from tinyflow.frontend.tf.array import where
+from tinyflow.frontend.tf.maths import maximum, multiply, reduce_sum, sqrt
 from tinyflow.frontend.tf.tensor import Like, Tensor
 
-__all__ = ["clip_by_global_norm", "global_norm"]
+__all__ = ["clip_by_global_norm", "clip_by_norm", "global_norm"]
 
 
 def global_norm(t_list: Sequence[Tensor | None], name: str | None = None) -> Tensor:
@@ -38,3 +40,11 @@ def clip_by_global_norm(
     norm = global_norm(t_list) if use_norm is None else use_norm
     scale = clip_norm / maximum(norm, clip_norm)
     return [None if t is None else t * scale for t in t_list], norm
+
+
+def clip_by_norm(t: Like, clip_norm: Like, axes: Any = None, name: str | None = None) -> Tensor:
+    """t * clip_norm / max(norm, clip_norm), for the norm of all of t, or along ``axes``."""
+    squares = reduce_sum(square(t), axes, True)
+    some = squares > 0.0  # the derivative of the root is infinite at 0
+    norm = where(some, sqrt(where(some, squares, 1.0)), squares)
+    return multiply(t, clip_norm / maximum(norm, clip_norm), name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tinyflow import ops
 from tinyflow.errors import ShapeError
 from tinyflow.frontend.tf.activation import softplus
-from tinyflow.frontend.tf.api import cast, square
+from tinyflow.frontend.tf.api import cast, reshape, square
 from tinyflow.frontend.tf.array import one_hot
 from tinyflow.frontend.tf.maths import reduce_mean, reduce_sum
 from tinyflow.frontend.tf.tensor import Like, Tensor, apply, unwrap, wrap
@@ -21,17 +21,22 @@ __all__ = [
 def sparse_softmax_cross_entropy_with_logits(
     labels: Like, logits: Like, name: str | None = None
 ) -> Tensor:
-    """-log softmax(logits)[label] per row: labels (n,) class numbers, logits (n, c) -> (n,).
+    """-log softmax(logits)[label] per row: labels (...) class numbers, logits (..., c) -> (...).
 
     A label that is no class number gives NaN, as TensorFlow gives on a GPU; the mean,
-    ``tf.losses.sparse_softmax_cross_entropy``, raises. Raises ShapeError if c is not known.
+    ``tf.losses.sparse_softmax_cross_entropy``, raises. Raises ShapeError if c is not known, or
+    more than one other size of logits that are no matrix.
     """
     scores = wrap(unwrap(logits))
     shape = scores.shape
-    if shape is None or len(shape) != 2 or shape[1] is None:
+    if not shape or shape[-1] is None or (len(shape) != 2 and shape.count(None) > 1):
         got = show_shape(shape)
         raise ShapeError("the number of classes is needed", got=got, expected="logits [?, c]")
-    chosen = one_hot(cast(labels, DType.int64), shape[1])
+    if len(shape) != 2:
+        flat = (reshape(labels, (-1,)), reshape(scores, (-1, shape[-1])))
+        outer = [-1 if size is None else size for size in shape[:-1]]
+        return reshape(sparse_softmax_cross_entropy_with_logits(*flat), outer, name)
+    chosen = one_hot(cast(labels, DType.int64), shape[-1])
     loss = apply(ops.softmax_cross_entropy_with_logits, scores, chosen)
     return apply(ops.div, loss, reduce_sum(chosen, 1), name=name)  # 0 / 0 where no class fits
 

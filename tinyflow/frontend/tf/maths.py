@@ -10,15 +10,16 @@ from typing import Any, TypeVar
 
 from tinyflow import ops
 from tinyflow.frontend.tf.tensor import Like, Tensor, apply, unwrap, wrap
+from tinyflow.frontend.tf.whole import floor_of
 from tinyflow.ir import CONSTANT, Op
 from tinyflow.ops.rules import COMPARISON, FLOATING, NUMBER
 from tinyflow.types import DType, as_dtype
 
 __all__ = [
-    "abs", "add", "div", "equal", "erf", "exp", "greater", "greater_equal", "identity",
+    "abs", "add", "div", "equal", "erf", "exp", "floor", "greater", "greater_equal", "identity",
     "less", "less_equal", "log", "maximum", "minimum", "mul", "multiply", "neg", "negative",
     "not_equal", "ones_like", "pow", "reduce_max", "reduce_mean", "reduce_min", "reduce_prod",
-    "reduce_sum", "rsqrt", "sigmoid", "sqrt", "stop_gradient", "sub", "subtract", "tanh",
+    "reduce_sum", "rsqrt", "sigmoid", "sign", "sqrt", "stop_gradient", "sub", "subtract", "tanh",
     "zeros_like",
 ]  # fmt: skip
 
@@ -99,6 +100,18 @@ sub, mul, neg = subtract, multiply, negative
 reduce_sum, reduce_mean = reduction(ops.reduce_sum), reduction(ops.reduce_mean)
 reduce_max, reduce_min = reduction(ops.reduce_max), reduction(ops.reduce_min)
 reduce_prod = reduction(ops.reduce_prod)
+
+
+def floor(x: Like, name: str | None = None) -> Tensor:
+    """The largest whole number up to x, in its floating dtype; no gradient passes."""
+    return identity(Tensor(floor_of(unwrap(x))), name)
+
+
+def sign(x: Like, name: str | None = None) -> Tensor:
+    """-1, 0 or 1, nan for nan, in the shape and dtype of x; its gradient is 0."""
+    x = wrap(unwrap(x))
+    above, below = (apply(ops.cast_like, found, x) for found in (x > 0, x < 0))
+    return apply(ops.where, apply(ops.not_equal, x, x), x, above - below, name=name)
 
 
 def div(x: Like, y: Like, name: str | None = None) -> Tensor:

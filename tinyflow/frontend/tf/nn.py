@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tinyflow import ops
-from tinyflow.frontend.tf.activation import softplus
+from tinyflow.frontend.tf.activation import *  # noqa: F403
+from tinyflow.frontend.tf.activation import __all__ as _activation
 from tinyflow.frontend.tf.conv import avg_pool, bias_add, conv2d, flatten_layer, max_pool, pad
 from tinyflow.frontend.tf.losses import (
     sigmoid_cross_entropy_with_logits,
@@ -26,7 +27,7 @@ __all__ = [
     "sigmoid_cross_entropy_with_logits", "softmax", "softmax_cross_entropy_with_logits",
     "softmax_cross_entropy_with_logits_v2", "sparse_softmax_cross_entropy_with_logits", "tanh",
 ]  # fmt: skip
-__all__ += ["softplus", *_transformer]
+__all__ += [*_activation, *_transformer]
 
 
 def linear(

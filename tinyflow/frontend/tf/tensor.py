@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from tinyflow import ops
-from tinyflow.errors import GraphError, RunError, ShapeError, TinyflowError
+from tinyflow.errors import DTypeError, GraphError, RunError, ShapeError, TinyflowError
 from tinyflow.frontend.tf.index import indexed
 from tinyflow.frontend.tf.scope import current_scope
+from tinyflow.frontend.tf.whole import floor_quotient, floor_rest
 from tinyflow.ir import CONSTANT, Graph, Node, Op, Value, as_value
 from tinyflow.passes import DTYPES, SHAPES, infer
 from tinyflow.types import DType, Shape, as_dtype, as_shape, default_dtype, show_shape, unify_shape
@@ -36,6 +37,29 @@ _Operator = Callable[["Tensor", "Like"], "Tensor"]
 def _operators(op: Op) -> tuple[_Operator, _Operator]:
     """Methods for tensor + other and for other + tensor."""
     return lambda x, y: apply(op, x, y), lambda x, y: apply(op, y, x)
+
+
+def _whole_operators(rule: Callable[[Value, Value, DType], Value]) -> tuple[_Operator, _Operator]:
+    """Methods for tensor // other and for other // tensor."""
+
+    def method(x: Like, y: Like) -> Tensor:
+        pair = unwrap(x), unwrap(y)
+        return Tensor(rule(*pair, _known(ops.add(*pair))[1] or DType.float32))
+
+    return method, lambda x, y: method(y, x)
+
+
+def _logical_operator(op: Op) -> _Operator:
+    """The method for tensor & other, of bools."""
+    return lambda x, y: apply(op, _truth(x), _truth(y))
+
+
+def _truth(x: Like) -> Tensor:
+    tensor = wrap(unwrap(x))
+    if tensor.dtype not in (None, DType.bool):
+        fix = "Compare it with something, or tf.cast it to tf.bool."
+        raise DTypeError("& | ~ are for bools", node=tensor.value.node, got=tensor.dtype, fix=fix)
+    return tensor
 
 
 class Tensor:
@@ -127,6 +151,11 @@ class Tensor:
     __mul__, __rmul__ = _operators(ops.mul)
     __truediv__, __rtruediv__ = _operators(ops.div)
     __pow__, __rpow__ = _operators(ops.pow)
+    __floordiv__, __rfloordiv__ = _whole_operators(floor_quotient)
+    __mod__, __rmod__ = _whole_operators(floor_rest)
+    __and__ = __rand__ = _logical_operator(ops.minimum)
+    __or__ = __ror__ = _logical_operator(ops.maximum)
+    __xor__ = __rxor__ = _logical_operator(ops.not_equal)
     __lt__, __gt__ = _operators(ops.less)[0], _operators(ops.greater)[0]
     __le__, __ge__ = _operators(ops.less_equal)[0], _operators(ops.greater_equal)[0]
 
@@ -135,6 +164,9 @@ class Tensor:
 
     def __neg__(self) -> Tensor:
         return apply(ops.neg, self)
+
+    def __invert__(self) -> Tensor:
+        return apply(ops.equal, _truth(self), False)
 
     def __abs__(self) -> Tensor:
         return apply(ops.abs, self)
