@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from tinyflow import ops
 from tinyflow.frontend.tf.tensor import Like, Tensor, apply, unwrap, wrap
-from tinyflow.frontend.tf.whole import floor_of
+from tinyflow.frontend.tf.whole import floor_of, floor_quotient
 from tinyflow.ir import CONSTANT, Op
 from tinyflow.ops.rules import COMPARISON, FLOATING, NUMBER
 from tinyflow.types import DType, as_dtype
@@ -126,11 +126,4 @@ def div(x: Like, y: Like, name: str | None = None) -> Tensor:
     dtype = None if real else (x + y).dtype
     if dtype not in (DType.int32, DType.int64):
         return apply(ops.div, x, y, name=name)
-    nothing = apply(ops.equal, y, 0)
-    by = apply(ops.where, nothing, ones_like(y), y)
-    wide = [apply(ops.cast, number, dtype=DType.float64) for number in (x, by)]
-    towards_0 = apply(ops.cast, wide[0] / wide[1], dtype=dtype)
-    rest = x - towards_0 * by
-    below = apply(ops.minimum, not_equal(rest, 0), not_equal(rest < 0, by < 0))
-    whole = towards_0 - apply(ops.cast, below, dtype=dtype)
-    return apply(ops.where, nothing, zeros_like(whole), whole, name=name)
+    return identity(Tensor(floor_quotient(x.value, y.value, dtype)), name)
