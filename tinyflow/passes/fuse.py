@@ -73,7 +73,7 @@ def _with_fused_nodes(graph: Graph, runs: Sequence[Group | Node]) -> Graph:
 
     def follow(values: Sequence[Value]) -> tuple[Value, ...]:
         """The new values; a kept leaf keeps the version read."""
-        return tuple(new[v] if new[v].node is not v.node else v for v in values)
+        return tuple([v if (made := new[v]).node is v.node else made for v in values])
 
     for run, results in zip(runs, _results(graph, runs)):
         if isinstance(run, Node):
