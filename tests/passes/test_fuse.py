@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import combinations, product
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from tinyflow.codegen.scalar import supported
 from tinyflow.errors import GraphError, RunError
 from tinyflow.ir import Graph, Node, Value, text
 from tinyflow.ops.sweep import MOST_INPUTS, MOST_NODES, Group, Level
-from tinyflow.passes import infer, order
+from tinyflow.passes import describe, infer, order
 from tinyflow.passes.expand import expand
 from tinyflow.passes.fuse import forward_assigned, fuse
 from tinyflow.passes.grow import grow_groups
@@ -105,6 +106,21 @@ def test_two_versions_of_a_variable_are_two_inputs() -> None:
     graph = fused(ops.neg(old), write, ops.neg(new))
     versions = [v.version for n in graph.nodes if n.op is ops.fused for v in n.inputs]
     assert versions == [0, 1]
+
+
+def test_groups_share_a_body_if_and_only_if_their_bodies_are_the_same() -> None:
+    made: list[Value] = []
+    for number, dtype, size in product((2.0, 3.0), ("float32", "float64"), (4, 5)):
+        v = ops.placeholder(dtype=dtype, shape=(size, size), name=f"x{len(made)}")
+        factor = ops.constant(number, dtype=dtype)
+        w = ops.matmul(v, v)  # which keeps what reads v and what reads w apart
+        made += [ops.tanh(ops.mul(v, factor)), ops.tanh(ops.mul(w, factor))]
+        made += [ops.tanh(ops.mul(factor, ops.matmul(w, w)))]  # not the same: in the other order
+    found = bodies(fused(*made))
+    printed = [text(body, describe(body)) for body in found]
+    assert len(found) == 24 and len(set(printed)) == 16
+    for a, b in combinations(range(24), 2):
+        assert (found[a] is found[b]) == (printed[a] == printed[b]), printed[a] + printed[b]
 
 
 def test_readers_of_a_write_read_what_was_written() -> None:

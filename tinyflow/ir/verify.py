@@ -14,23 +14,29 @@ __all__ = ["verify"]
 Facts = Mapping[Fact[Any], object]
 
 
-def verify(graph: Graph, checked: Container[Node] = (), known: Facts | None = None) -> None:
+def verify(graph: Graph, checked: Container[Node] = (), before: Graph | None = None) -> None:
     """Raise GraphError naming the node if ``graph`` is not well formed.
 
     Arity and attributes fit each op; every value names an existing output; a variable name stands
     for one node; only variables are mutated and carry versions; facts do not speak of values of
-    other graphs. Nodes in ``checked`` were verified before and are frozen, so they are skipped. If
-    a graph of the same nodes was verified, what was ``known`` of it, only other facts are new.
+    other graphs. Nodes in ``checked`` were verified before and are frozen, so they are skipped; so
+    are all nodes and old facts if a graph of the same nodes was verified ``before``.
     """
+    same = before is not None and before.nodes == graph.nodes
+    if not same:
+        _verify_nodes(graph, checked)
+    for value in graph.outputs:
+        _verify_value(value, value.node)
+    _verify_facts(graph, before.facts if before is not None and same else {})
+
+
+def _verify_nodes(graph: Graph, checked: Container[Node]) -> None:
     names: dict[str, Node] = {}
-    for node in graph.nodes if known is None else ():
+    for node in graph.nodes:
         if node.op.name == "variable":
             _unique(names, node)
         if node not in checked:
             _verify_node(node)
-    for value in graph.outputs:
-        _verify_value(value, value.node)
-    _verify_facts(graph, known or {})
 
 
 def _verify_node(node: Node) -> None:

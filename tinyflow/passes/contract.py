@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -123,8 +123,7 @@ def _apply(stage: Pass, graph: Graph, checked: set[Node]) -> Graph:
         what = f"pass '{stage.name}' changed the number of outputs"
         raise PassError(what, got=have, expected=want)
     result = _keep_facts(stage, graph, result)
-    known = graph.facts if result.nodes == graph.nodes else None
-    _verify(f"pass '{stage.name}'", result, checked, known)
+    _verify(f"pass '{stage.name}'", result, checked, graph)
     return result
 
 
@@ -147,8 +146,8 @@ def _about(nodes: set[Node], content: Any) -> Any:
     return {k: v for k, v in content.items() if not isinstance(k, Value) or k.node in nodes}
 
 
-def _verify(who: str, graph: Graph, old: Set[Node], known: Mapping[Any, object] | None) -> None:
+def _verify(who: str, graph: Graph, checked: Set[Node], before: Graph | None) -> None:
     try:
-        verify(graph, old, known)
+        verify(graph, checked, before)
     except GraphError as error:
         raise error.within(f"{who} broke an invariant", PassError) from None

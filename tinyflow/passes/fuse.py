@@ -87,9 +87,8 @@ def _with_fused_nodes(graph: Graph, runs: Sequence[Group | Node]) -> Graph:
                 body = body.with_fact(DTYPES, {value: run.dtypes[old[value]] for value in inside})
                 bodies[key] = body
             name = "+".join(n.name or n.op.name for n in run.nodes if n.op not in MOVES)
-            source = run.nodes[0].source
-            attrs = {"body": bodies[key]}
-            made = ops.fused.node(follow(run.reads()), attrs, name=name, source=source)
+            inputs, attrs = follow(run.reads()), {"body": bodies[key]}
+            made = ops.fused.node(inputs, attrs, name=name, source=run.nodes[0].source)
         new.update(zip(results, made.outputs))
     return carry_types(graph, Graph(follow(graph.outputs)), new)
 

@@ -227,10 +227,10 @@ class _Emitter:
         That is so if a body treats each element alike, and all arrays of more than one lie alike.
         """
         body, registers = step.attrs.get("body"), self.program.registers
-        alike = body and all(n.op.expr or n.op.leaf for n in body.nodes)
         used = (*step.inputs, *step.outputs)
         if not any(registers[i].strides for i in used):
             return dict.fromkeys(used)
+        alike = body and all(n.op.expr or n.op.leaf for n in body.nodes)
         large = [i for i in used if registers[i].size_bytes > registers[i].dtype.itemsize]
         lie = {registers[i].strides for i in large}
         common = lie.pop() if alike and len(lie) == 1 else None

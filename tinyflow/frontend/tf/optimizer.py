@@ -90,8 +90,8 @@ class Optimizer:
 
 def _updates(slopes: Sequence[Tensor]) -> list[Tensor]:
     """What else a step along these gradients writes: moving averages of batch normalisation."""
-    nodes = Graph(tuple(slope.value for slope in slopes)).nodes
     updates = current_scope().updates
+    nodes = Graph(tuple(slope.value for slope in slopes)).nodes if updates else ()
     return [Tensor(write) for node in nodes for write in updates.get(node, ())]
 
 
