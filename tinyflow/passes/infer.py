@@ -116,11 +116,9 @@ def carry_types(old: Graph, new: Graph, *moved: Mapping[Value, Value]) -> Graph:
     Each of ``moved`` maps old to new values, as the map that :func:`tinyflow.ir.rewrite` returns.
     """
     present, old_shapes, old_dtypes = set(new.nodes), old.fact(SHAPES), old.fact(DTYPES)
-    shapes: dict[Value, Shape] = {}
-    dtypes: dict[Value, DType | None] = {}
-    for before, after in (pair for part in moved for pair in part.items()):
-        if after.node in present:
-            shapes[after], dtypes[after] = old_shapes[before], old_dtypes[before]
+    kept = [pair for part in moved for pair in part.items() if pair[1].node in present]
+    shapes = {after: old_shapes[before] for before, after in kept}
+    dtypes = {after: old_dtypes[before] for before, after in kept}
     return new.with_fact(SHAPES, shapes).with_fact(DTYPES, dtypes)
 
 
