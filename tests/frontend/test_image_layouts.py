@@ -6,6 +6,7 @@ import torch
 
 import tinyflow as tf
 from tinyflow.errors import GraphError, ShapeError
+from tinyflow.frontend.tf import images
 
 from .images import nhwc, normal, run, variables_of
 
@@ -173,8 +174,10 @@ def test_images_that_two_layers_read_differently_are_refused():
 
 
 def test_the_word_decides_against_everything_else():
-    c = convolved("NHWC")
-    assert run(tf.nn.max_pool(c, *POOL, data_format="NCHW")).shape == (2, 7, 4, 2)
+    y = tf.placeholder(tf.float32, [2, 7, 8, 4])
+    tf.nn.max_pool(y, *POOL, data_format="NHWC")  # another reader, who may be another dialect
+    c = tf.nn.max_pool(y, *POOL, data_format="NCHW")
+    assert run(c, {y: nhwc(IMAGE)}).shape == (2, 7, 4, 2)
     x = tf.placeholder(tf.float32, [2, 28, 28, 1])
     with pytest.raises(ShapeError, match="window 2"):
         tf.nn.max_pool(x, *POOL, data_format="NCHW").shape  # noqa: B018
@@ -188,3 +191,91 @@ def test_a_bias_of_images_behind_other_ops_follows_their_layout():
         got = run(tf.nn.bias_add(both, bias))
         got = got if layout == "NCHW" else got.transpose(0, 3, 1, 2)
         np.testing.assert_allclose(got, np.concatenate([IMAGE] * 2, 1) + bias[:, None, None])
+
+
+def biased_along(value, feeds=None):
+    """The axis along which bias_add adds a bias to value, whose sizes are all that of the bias."""
+    got = run(tf.nn.bias_add(value, tf.constant([0.0, 1.0, 2.0, 3.0])) - value, feeds)
+    return [axis for axis in range(4) if np.ptp(got, axis=axis).max() > 0.5]
+
+
+def test_a_bias_goes_along_the_last_axis_whoever_else_reads_its_images():
+    x = tf.placeholder(tf.float32, [2, 4, 4, 4])
+    feeds = {x: np.zeros((2, 4, 4, 4))}
+    assert biased_along(x, feeds) == [3]
+    tf.nn.conv2d(x, num_filter=2, ksize=[1, 3, 3, 1])
+    tf.nn.max_pool(x, *POOL, data_format="NCHW")
+    assert biased_along(x, feeds) == biased_along(tf.nn.relu(x), feeds) == [3]
+    assert biased_along(tf.transpose(x, [0, 3, 1, 2]), feeds) == [3]
+
+
+def test_a_bias_of_attention_heads_behind_a_convolution_goes_along_the_last_axis():
+    eye = tf.constant(np.eye(16, dtype="float32"))
+    rows = tf.reshape(convolved("NCHW"), [2 * 14, 16])
+    heads = tf.transpose(tf.reshape(tf.matmul(rows, eye), [2, 14, 4, 4])[:, :4], [0, 2, 1, 3])
+    assert biased_along(heads) == [3]
+    images = convolved("NCHW")[:, :, :4, :4]
+    assert biased_along(images) == [1]
+    assert biased_along(tf.reshape(tf.reshape(images, [2, 2, 8, 4]), [2, 4, 4, 4])) == [3]
+    assert biased_along(tf.transpose(images, [0, 2, 1, 3])) == [3]
+    both = images + convolved("NHWC")[:, :4, :4]
+    with pytest.raises(GraphError, match="may be NCHW or NHWC"):
+        tf.nn.bias_add(both, np.ones(4, "float32"))
+
+
+@pytest.mark.parametrize(
+    ("made", "wanted", "layer"),
+    [
+        ("NHWC", "NCHW", lambda x: tf.nn.conv2d(x, num_filter=2, ksize=[1, 3, 3, 1])),
+        ("NHWC", "NCHW", lambda x: tf.nn.max_pool(x, *POOL, data_format="NCHW")),
+        ("NHWC", "NCHW", lambda x: tf.nn.batch_norm(x, data_format="NCHW")),
+        ("NHWC", "NCHW", lambda x: tf.nn.bias_add(x, np.ones(4, "float32"), "NCHW")),
+        ("NCHW", "NHWC", lambda x: tf.nn.conv2d(x, tf.ones([1, 1, 4, 2]), 1, "SAME")),
+        ("NCHW", "NHWC", lambda x: tf.layers.conv2d(x, 2, 3)),
+        ("NCHW", "NHWC", lambda x: tf.layers.max_pooling2d(x, 2, 2)),
+        ("NCHW", "NHWC", lambda x: tf.layers.average_pooling2d(x, 2, 2)),
+    ],
+)
+def test_a_layer_of_the_other_dialect_is_refused_unless_a_transposition_is_between(
+    made, wanted, layer
+):
+    for x in (convolved(made), tf.nn.relu(convolved(made)) * 2.0):
+        with pytest.raises(GraphError) as caught:
+            layer(x)
+        for word in (f"made {made} images", f"expected {wanted} images", "tf.transpose", "test_im"):
+            assert word in str(caught.value)
+        layer(tf.transpose(x, [0, 3, 1, 2] if wanted == "NCHW" else [0, 2, 3, 1]))
+    layer(tf.placeholder(tf.float32, [2, 4, 4, 4]))  # nothing known
+    flat = tf.reshape(convolved(made), [2, 224])
+    layer(tf.reshape(flat, [2, 4, 14, 4]) if made == "NCHW" else tf.reshape(flat, [2, 4, 7, 8]))
+
+
+def test_images_are_looked_for_again_once_a_layer_has_read_them():
+    x = tf.placeholder(tf.float32, [2, 8, 8, 4])
+    y = tf.nn.relu(x)
+    for _ in range(2):
+        with pytest.raises(GraphError, match="may be NCHW or NHWC"):
+            tf.nn.max_pool(y, *POOL)
+    tf.layers.conv2d(x, 2, 3)
+    assert tf.nn.max_pool(y, *POOL).shape == (2, 4, 4, 4)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        lambda h: tf.nn.bias_add(h, tf.zeros([4])),
+        lambda h: tf.nn.max_pool(h, [1, 1, 1, 1], [1, 1, 1, 1], "SAME", "NHWC") + h,
+        lambda h: tf.nn.batch_norm(h, data_format="NHWC") + h,
+        lambda h: tf.nn.batch_norm(tf.nn.conv2d(h, tf.ones([1, 1, 4, 4]))) + h,
+    ],
+)
+def test_each_value_of_a_deep_network_is_looked_at_a_few_times(layer, monkeypatch):
+    looked = []
+    monkeypatch.setattr(images, "_sources", lambda *a: looked.append(a) or SOURCES(*a))
+    h = tf.placeholder(tf.float32, [1, 4, 4, 4])
+    for _ in range(LAYERS):
+        h = layer(tf.tanh(h))
+    assert len(looked) < 40 * LAYERS
+
+
+SOURCES, LAYERS = images._sources, 300  # a search from each would look at 45,000 and more

@@ -26,7 +26,7 @@ from tinyflow.frontend.tf.images import (
     wrong,
 )  # fmt: skip
 from tinyflow.frontend.tf.scope import current_scope
-from tinyflow.frontend.tf.tensor import Like, Tensor, Variable, apply, forward_shape, unwrap
+from tinyflow.frontend.tf.tensor import Like, Tensor, Variable, apply, unwrap
 from tinyflow.ir import Op
 from tinyflow.ops.window import reach
 from tinyflow.types import DType
@@ -169,10 +169,11 @@ def bias_add(
 ) -> Tensor:
     """x + bias (c,) for each channel: along axis 1 of NCHW images, else along the last axis.
 
-    Raises GraphError for another ``data_format``; a run raises ShapeError for another c.
+    Images are NCHW if ``data_format`` says so, or without it the layer that made them, never one
+    that only read them. Raises GraphError for another ``data_format`` or one against that layer; a
+    run raises ShapeError for another c.
     """
-    images = len(forward_shape(unwrap(value)) or ()) == 4
-    if layout_of(value if images else None, data_format) == NCHW:
+    if layout_of(value, data_format, bias=True) == NCHW:
         bias = Tensor(ops.reshape(unwrap(bias), shape=(-1, 1, 1)))
     return apply(ops.add, value, bias, name=name)
 

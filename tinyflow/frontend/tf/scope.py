@@ -39,6 +39,7 @@ class Scope:
     updates: dict[Node, list[Value]] = field(default_factory=dict)  # run by a step through the node
     shapes: dict[Value, Shape] = field(default_factory=dict)  # of nodes that were asked for theirs
     layouts: dict[Value, set[str]] = field(default_factory=dict)  # of images, as layers read them
+    channels: dict[str, dict[Value, frozenset[int]]] = field(default_factory=dict)  # as looked up
     random_nodes: int = 0
     seed: int = 0  # of sessions that are given none
     prefix: str = ""  # of names: tf.name_scope, tf.variable_scope
