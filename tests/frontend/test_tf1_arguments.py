@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -285,3 +286,22 @@ def test_what_tinyflow_does_not_have_is_refused_by_name(
     assert "test_tf1_arguments.py" in str(error.value) or isinstance(error.value, GraphError)
     for word in words:
         assert word in str(error.value)
+
+
+def test_signatures_show_the_order_that_calls_follow() -> None:
+    assert list(inspect.signature(tf.gather).parameters)[:4] == [
+        "params", "indices", "validate_indices", "name",
+    ]  # fmt: skip
+    shown = inspect.signature(tf.reduce_sum).parameters
+    assert {"input_tensor", "axis", "keep_dims", "reduction_indices"} <= shown.keys()
+    assert shown["input_tensor"].default is inspect.Parameter.empty
+    adam = list(inspect.signature(tf.train.AdamOptimizer).parameters)
+    assert adam[:6] == ["learning_rate", "beta1", "beta2", "epsilon", "use_locking", "name"]
+    ours = inspect.signature(tf.nn.conv2d).parameters["num_filter"]
+    assert ours.kind is inspect.Parameter.KEYWORD_ONLY
+
+
+def test_none_never_contradicts_another_name_of_the_same_argument() -> None:
+    x = tf.constant(np.ones((2, 3), np.float32))
+    for words in ({"keep_dims": True, "keepdims": None}, {"keepdims": None, "keep_dims": True}):
+        assert tf.reduce_sum(x, 1, **words).get_shape() == (2, 1)

@@ -7,8 +7,9 @@ TensorFlow documents and what each is here; ``spell`` lets scripts call the func
 from __future__ import annotations
 
 from ast import literal_eval
+from collections.abc import Mapping
 from functools import reduce, wraps
-from inspect import signature
+from inspect import Parameter, Signature, signature
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -61,10 +62,11 @@ def _takes(f: Any, words: str, idle: set[str]) -> Any:
             needed = name in required and name not in given  # else None leaves the other name
             if name in own and (word == name or value is not None or needed):
                 first, other = given.get(name, (word, None))
-                if other is not None:
+                if other is None:
+                    given[name] = word, value
+                elif value is not None:
                     what = f"{called}: {first} and {word} mean the same"
                     raise _wrong(what, f"{other!r}, {value!r}"[:80], "one of them")
-                given[name] = word, value
             elif name not in own and word not in own_names:
                 known = ", ".join(dict.fromkeys([*own_names, *own]))
                 raise _wrong(f"{called} has no argument '{word}'", repr(value)[:80], known)
@@ -75,7 +77,23 @@ def _takes(f: Any, words: str, idle: set[str]) -> Any:
             raise _wrong(f"{called} needs more arguments", ", ".join(given), ", ".join(missing))
         return f(**{name: value for name, (_, value) in given.items()})
 
+    call.__signature__ = _signature(own, own_names, fixed)  # type: ignore[attr-defined]
     return call
+
+
+def _signature(
+    own: Mapping[str, Parameter], names: Mapping[str, str], fixed: Mapping[str, Any]
+) -> Signature:
+    """What ``help`` shows: TensorFlow's arguments in its order, then by name what else there is."""
+    shown, optional = [], False
+    for word, name in names.items():
+        default = own[name].default if name in own and word == name else fixed[word]
+        required = name in own and own[name].default is Parameter.empty
+        optional = optional or not required
+        default = Parameter.empty if not optional else None if required else default
+        shown.append(Parameter(word, Parameter.POSITIONAL_OR_KEYWORD, default=default))
+    more = [way for name, way in own.items() if name not in (*names, *names.values())]
+    return Signature([*shown, *[way.replace(kind=Parameter.KEYWORD_ONLY) for way in more]])
 
 
 def _equal(value: Any, fixed: Any) -> bool:
