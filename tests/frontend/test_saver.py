@@ -221,3 +221,27 @@ class TestBadInput:
             tf.Session().save(path)
         assert Path(path).read_bytes() == before
         assert [p.name for p in Path(path).parent.iterdir()] == ["saved"]
+
+
+def test_a_dict_gives_variables_other_names_in_the_file(tmp_path: Path) -> None:
+    v, w = tf.Variable([1.0, 2.0], name="v"), tf.Variable(3.0, name="w")
+    sess, path = tf.Session(), str(tmp_path / "model")
+    sess.run(tf.global_variables_initializer())
+    tf.train.Saver({"old/v": v, "v": w}).save(sess, path)
+    fresh = tf.Session()
+    tf.train.Saver({"old/v": v}).restore(fresh, path)
+    np.testing.assert_array_equal(fresh.run(v), [1.0, 2.0])
+    tf.train.Saver({"v": w}).restore(fresh, path)
+    assert fresh.run(w) == 3.0
+    with pytest.raises(ShapeError, match="wrong shape"):
+        tf.train.Saver([v]).restore(fresh, path)
+    with pytest.raises(RunError, match="'other' is not in the checkpoint.*old/v, v"):
+        tf.train.Saver({"other": w}).restore(fresh, path)
+
+
+def test_a_saver_of_what_is_no_variable_is_refused() -> None:
+    v = tf.Variable(1.0)
+    for strange in ([3], [v, 3], {"x": 3}, {"x": v, "y": v}, [tf.constant(1.0)], 3):
+        with pytest.raises(GraphError, match="cannot save this; got .*a dict of names in the file"):
+            tf.train.Saver(strange)
+    assert tf.train.Saver([v, v]).last_checkpoints == []

@@ -11,6 +11,7 @@ import pytest
 
 import tinyflow as tf
 from tinyflow.errors import FeedError, GraphError, RunError, ShapeError
+from tinyflow.passes import STANDARD
 
 Pair = namedtuple("Pair", ["first", "second"])
 
@@ -147,3 +148,44 @@ def test_initializers_have_a_dtype_for_calls_without_one() -> None:
     ]  # fmt: skip
     assert {initializer([2, 2]).dtype for initializer in made} == {tf.float64}
     assert {initializer([2, 2], tf.float32).dtype for initializer in made} == {tf.float32}
+
+
+def test_a_session_takes_target_graph_and_config_as_tensorflow_does() -> None:
+    graph = tf.get_default_graph()
+    c = tf.constant(2.0)
+    sessions = [
+        tf.Session("", None, tf.ConfigProto()),
+        tf.Session("", graph, tf.ConfigProto(allow_soft_placement=True)),
+        tf.Session(tf.ConfigProto()),
+        tf.Session("cpu fusion"),
+        tf.Session(config="cpu"),
+        tf.Session("fusion", config="cpu"),
+        tf.Session(seed=3, pipeline=STANDARD),
+        tf.Session(None, graph=graph, seed=3),
+    ]
+    assert [sess.run(c) for sess in sessions] == [2.0] * 8
+    with pytest.raises(GraphError, match="no graph; got 3; expected a tf.Graph"):
+        tf.Session("", 3)  # type: ignore[arg-type]
+
+
+def test_an_optimizer_of_ones_own_is_told_what_to_write() -> None:
+    class Empty(tf.train.Optimizer):
+        pass
+
+    class Signs(tf.train.Optimizer):
+        def __init__(self, rate: float, use_locking: bool = False, name: str = "Signs") -> None:
+            super().__init__(use_locking, name)
+            self.rate = rate
+
+        def updates(self, variables: list[Any], slopes: list[Any]) -> list[Any]:
+            return [tf.assign(v, v - self.rate * tf.sign(s)) for v, s in zip(variables, slopes)]
+
+    w = tf.Variable([3.0, -4.0])
+    loss = tf.reduce_sum(w * w)
+    with pytest.raises(GraphError, match=r"Empty has no updates.*Write updates\(variables, slopes"):
+        Empty().minimize(loss)
+    step, sess = Signs(0.5).minimize(loss), tf.Session()
+    assert Signs(0.5).name == "Signs"
+    sess.run(tf.global_variables_initializer())
+    sess.run(step)
+    np.testing.assert_array_equal(sess.run(w), [2.5, -3.5])

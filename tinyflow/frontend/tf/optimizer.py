@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tinyflow.errors import GradientError
+from tinyflow.errors import GradientError, GraphError
 from tinyflow.frontend.tf.api import GradientPass, assign_add, gradients, group
 from tinyflow.frontend.tf.maths import ones_like, zeros_like
 from tinyflow.frontend.tf.scope import current_scope
@@ -19,7 +19,13 @@ Rate = float | Tensor  # a learning rate may follow a schedule
 
 
 class Optimizer:
-    """Base of the optimizers: ``minimize`` differentiates and groups one update per variable."""
+    """Base of the optimizers: ``minimize`` differentiates and groups one update per variable.
+
+    One of your own is a subclass that has ``updates(variables, slopes)``.
+    """
+
+    def __init__(self, name: str = "Optimizer") -> None:
+        self.name = name
 
     def minimize(
         self,
@@ -72,8 +78,9 @@ class Optimizer:
         return group(*writes, name=name or "train_step")
 
     def updates(self, variables: list[Variable], slopes: list[Tensor]) -> list[Tensor]:
-        """One write per variable (and slot), given the gradients."""
-        raise NotImplementedError
+        """One write per variable (and slot), given the gradients; subclasses say which."""
+        what, expected = f"{type(self).__name__} has no updates", "a list of tf.assign(...)"
+        raise GraphError(what, expected=expected, fix="Write updates(variables, slopes).")
 
     def for_each(self, variables: Sequence[Variable], number: Rate) -> list[Tensor]:
         """A number as a tensor for each variable: one constant for all variables of a dtype."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from tinyflow.errors import DTypeError, RunError, ShapeError
+from tinyflow.errors import DTypeError, GraphError, RunError, ShapeError
 from tinyflow.frontend.tf.scope import current_scope
 from tinyflow.frontend.tf.tensor import Variable
 from tinyflow.ir import Node
@@ -16,6 +17,8 @@ from tinyflow.types import show_shape, unify_shape
 
 __all__ = ["Saver", "check_fits"]
 
+VarList = Iterable[Variable] | Mapping[str, Variable]  # the names are those in the file
+
 
 class Saver:
     """Saves and restores ``var_list``, or all variables that the graph has when it is called.
@@ -23,13 +26,14 @@ class Saver:
     With all variables the random counter goes along: training goes on as if nothing had happened.
     With some, only their contents change. Files are ``.npz`` without pickled objects. Of those that
     one saver wrote, the last ``max_to_keep`` stay (None or 0: all); older ones are deleted.
+    A dict says under which name the file has each variable: ``{"w": variable}``.
+
+    Raises GraphError for anything else, and for a variable under two names.
     """
 
-    def __init__(
-        self, var_list: Sequence[Variable] | None = None, max_to_keep: int | None = 5
-    ) -> None:
+    def __init__(self, var_list: VarList | None = None, max_to_keep: int | None = 5) -> None:
         self._max_to_keep, self.last_checkpoints = max_to_keep, list[str]()
-        self._nodes = None if var_list is None else [v.value.node for v in var_list]
+        self._nodes = None if var_list is None else _by_name(var_list)
 
     def save(self, sess: Session, save_path: str, global_step: int | Variable | None = None) -> str:
         """Write one file and return its path: ``save_path``, with ``-<global_step>`` if given.
@@ -42,10 +46,11 @@ class Saver:
             global_step = int(sess.variable(global_step.name))
         path = save_path if global_step is None else f"{save_path}-{int(global_step)}"
         saved = sess.checkpoint()
-        for name in self._variables():
+        in_file = {node.name or "": name for name, node in self._variables().items()}
+        for name in in_file:
             if name not in saved.arrays:
                 sess.variable(name)  # says that it is not initialised
-        write_checkpoint(path, saved.only(list(self._variables())))
+        write_checkpoint(path, _renamed(saved, in_file))
         written = [*(other for other in self.last_checkpoints if other != path), path]
         for old in written[: -self._max_to_keep] if self._max_to_keep else ():
             Path(old).unlink(missing_ok=True)
@@ -62,12 +67,29 @@ class Saver:
         whole, variables = self._nodes is None, self._variables()
         chosen = saved.only(list(variables))
         check_fits(saved if whole else chosen, variables)
-        sess.resume(chosen, whole=whole)
+        in_graph = {name: node.name or "" for name, node in variables.items()}
+        sess.resume(_renamed(chosen, in_graph), whole=whole)
 
     def _variables(self) -> dict[str, Node]:
-        if self._nodes is None:
-            return current_scope().variables()
-        return {node.name or "": node for node in self._nodes}
+        return current_scope().variables() if self._nodes is None else self._nodes
+
+
+def _by_name(var_list: VarList) -> dict[str, Node]:
+    """Variables by their names in the file."""
+    if not isinstance(var_list, Mapping):
+        several = var_list if isinstance(var_list, Iterable) else [var_list]
+        var_list = {getattr(variable, "name", ""): variable for variable in several}
+    variables = [v for v in var_list.values() if isinstance(v, Variable)]
+    if len({v.value.node for v in variables}) < len(var_list):
+        expected = "variables, or a dict of names in the file to variables, each once"
+        raise GraphError("cannot save this", got=repr(var_list)[:80], expected=expected)
+    return {name: v.value.node for name, v in var_list.items()}
+
+
+def _renamed(saved: Checkpoint, names: Mapping[str, str]) -> Checkpoint:
+    """The variables of a checkpoint that ``names`` has, under the names that it gives them."""
+    arrays = {new: saved.arrays[old] for old, new in names.items()}
+    return replace(saved, arrays=arrays, dtypes={names[old]: saved.dtypes[old] for old in names})
 
 
 def check_fits(saved: Checkpoint, variables: Mapping[str, Node]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from tinyflow.errors import FeedError
+from tinyflow.errors import FeedError, GraphError
 from tinyflow.frontend.tf.config import ConfigProto
 from tinyflow.frontend.tf.saver import check_fits
 from tinyflow.frontend.tf.scope import Scope, current_scope
@@ -24,25 +24,28 @@ __all__ = ["InteractiveSession", "Session"]
 
 
 class Session(Runner):
-    """``tf.Session(config='cpu')``; see :class:`tinyflow.runtime.session.Session`.
+    """``tf.Session("cpu")``; see :class:`tinyflow.runtime.session.Session`.
 
     ``with tf.Session() as sess:`` makes it the session of ``tensor.eval()``. Without ``seed``, it
-    is that of ``tf.set_random_seed``. A ``graph`` is what the ``with`` block builds into. A
-    ``tf.ConfigProto`` in place of words means "cpu".
+    is that of ``tf.set_random_seed``. A ``graph`` is what the ``with`` block builds into. The
+    words may be in ``target`` and ``config``; none, or a ``tf.ConfigProto``, mean "cpu".
     """
 
     def __init__(
         self,
-        config: str | ConfigProto | None = "cpu",
+        target: str | ConfigProto | None = "",
+        graph: Scope | None = None,
+        config: str | ConfigProto | None = None,
         *,
         pipeline: Pipeline = STANDARD,
         seed: int | None = None,
-        graph: Scope | None = None,
     ) -> None:
+        if not isinstance(graph, Scope | None):
+            raise GraphError("this is no graph", got=repr(graph)[:80], expected="a tf.Graph")
         self._graph, self._block = graph, ExitStack()
         seed = self.graph.seed if seed is None else seed
-        words: Any = "cpu" if config is None or isinstance(config, ConfigProto) else config
-        super().__init__(words, pipeline=pipeline, seed=seed)
+        words = [str(w) for w in (target, config) if w and not isinstance(w, ConfigProto)]
+        super().__init__(" ".join(words) or "cpu", pipeline=pipeline, seed=seed)
 
     @property
     def graph(self) -> Scope:
