@@ -70,11 +70,13 @@ class _Scheduler:
         for value in self.readers:
             self._note_last_reader(value)
         for node in self.graph.nodes:
-            self._offer(node)
+            if node not in self.leaves:
+                self._offer(node)
         while self.ready:
             node = self.graph.nodes[heapq.heappop(self.ready)[1]]
             if node not in self.done:
                 self._run(node)
+        self.done |= dict.fromkeys(node for node in self.graph.nodes if node in self.leaves)
         if len(self.done) < len(self.graph.nodes):
             raise _stuck(self.graph, set(self.done))
         return tuple(self.done)
