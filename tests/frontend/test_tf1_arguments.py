@@ -305,3 +305,17 @@ def test_none_never_contradicts_another_name_of_the_same_argument() -> None:
     x = tf.constant(np.ones((2, 3), np.float32))
     for words in ({"keep_dims": True, "keepdims": None}, {"keepdims": None, "keep_dims": True}):
         assert tf.reduce_sum(x, 1, **words).get_shape() == (2, 1)
+
+
+def test_numbers_of_numpy_and_empty_lists_leave_an_argument_alone() -> None:
+    x = tf.constant(M)
+    tf.gradients(tf.reduce_sum(x * x), x, stop_gradients=[])
+    assert tf.transpose(x, [1, 0], conjugate=np.False_).get_shape() == (3, 2)
+    with pytest.raises(GraphError, match="weights is not supported; got .*2.0.*; expected 1.0"):
+        tf.losses.mean_squared_error(x, x, weights=np.float32(2))
+
+
+def test_messages_of_methods_do_not_list_self() -> None:
+    with pytest.raises(GraphError) as raised:
+        tf.train.GradientDescentOptimizer()
+    assert "self" not in str(raised.value) and "got nothing" in str(raised.value)

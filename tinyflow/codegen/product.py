@@ -285,7 +285,6 @@ class _Module:
             rows = [code.load(code.at(start, k)) for start in chosen]
             for i, column in enumerate(code.transpose(rows)):
                 target = code.at("%target", code.mul(code.add(k, i), stride))
-                count = (
-                    stride - first if first else self.lanes
-                )  # the first lanes of k + 1 are there
+                # behind the last row, the first lanes of k + 1 are there
+                count = stride - first if first else self.lanes
                 code.store(column, code.at(target, first), code.first(count))

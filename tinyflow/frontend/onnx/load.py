@@ -16,7 +16,8 @@ from onnx import helper, numpy_helper
 from tinyflow import ops
 from tinyflow.errors import GraphError, TinyflowError
 from tinyflow.frontend.onnx.words import ALONG, REDUCTIONS, SPARSE_LOSS, TRUTHS, WORDS
-from tinyflow.frontend.tf.tensor import Tensor, Variable, forward_shape, product_of, wrap
+from tinyflow.frontend.tf.known import forward_shape
+from tinyflow.frontend.tf.tensor import Tensor, Variable, product_of, wrap
 from tinyflow.ir import Op, Value
 from tinyflow.ops.rules import END
 from tinyflow.types import DType, as_dtype

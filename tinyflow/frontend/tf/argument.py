@@ -7,12 +7,14 @@ TensorFlow documents and what each is here; ``spell`` lets scripts call the func
 from __future__ import annotations
 
 from ast import literal_eval
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import reduce, wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+import numpy as np
 
 from tinyflow.errors import GraphError
 from tinyflow.ir.node import user_line
@@ -53,28 +55,21 @@ def _takes(f: Any, words: str, idle: set[str]) -> Any:
 
     @wraps(f)
     def call(*args: Any, **options: Any) -> Any:
-        given: dict[str, tuple[str, Any]] = {}
-        called = call.__qualname__.removesuffix(".__init__")
+        called, given = call.__qualname__.removesuffix(".__init__"), dict[str, tuple[str, Any]]()
         if len(args) > len(own_names):
-            raise _wrong(f"too many arguments for {called}", len(args), ", ".join(own_names))
+            raise _wrong(f"too many arguments for {called}", len(args), _listed(own_names))
         for word, value in [*zip(own_names, args), *options.items()]:
             name = own_names.get(word, word)
-            needed = name in required and name not in given  # else None leaves the other name
-            if name in own and (word == name or value is not None or needed):
-                first, other = given.get(name, (word, None))
-                if other is None:
-                    given[name] = word, value
-                elif value is not None:
-                    what = f"{called}: {first} and {word} mean the same"
-                    raise _wrong(what, f"{other!r}, {value!r}"[:80], "one of them")
-            elif name not in own and word not in own_names:
-                known = ", ".join(dict.fromkeys([*own_names, *own]))
-                raise _wrong(f"{called} has no argument '{word}'", repr(value)[:80], known)
-            elif name not in own and word not in idle and not _equal(value, fixed[word]):
+            if name in own:
+                _give(called, given, word, name, value, name in required)
+            elif word not in own_names:
+                what, known = f"{called} has no argument '{word}'", _listed([*own_names, *own])
+                raise _wrong(what, repr(value)[:80], known)
+            elif word not in idle and not _left_alone(value, fixed[word]):
                 what, expected = f"{called}: {word} is not supported", repr(fixed[word])
                 raise _wrong(what, repr(value)[:80], expected)
         if missing := [name for name in required if name not in given]:
-            raise _wrong(f"{called} needs more arguments", ", ".join(given), ", ".join(missing))
+            raise _wrong(f"{called} needs more arguments", _listed(given), _listed(missing))
         return f(**{name: value for name, (_, value) in given.items()})
 
     call.__signature__ = _signature(own, own_names, fixed)  # type: ignore[attr-defined]
@@ -96,10 +91,28 @@ def _signature(
     return Signature([*shown, *[way.replace(kind=Parameter.KEYWORD_ONLY) for way in more]])
 
 
-def _equal(value: Any, fixed: Any) -> bool:
-    """Whether an argument is left alone."""
-    plain = isinstance(value, int | float | str)
-    return value is None or value is False or (plain and bool(value == fixed))
+def _give(
+    called: str, given: dict[str, tuple[str, Any]], word: str, name: str, value: Any, required: bool
+) -> None:
+    """Note what ``name`` is given as ``word``; None as another word leaves what there is."""
+    first, other = given.get(name, (word, None))
+    if value is not None and other is not None:
+        what = f"{called}: {first} and {word} mean the same"
+        raise _wrong(what, f"{other!r}, {value!r}"[:80], "one of them")
+    if value is not None or (other is None and (word == name or required)):
+        given[name] = word, value
+
+
+def _left_alone(value: Any, fixed: Any) -> bool:
+    """Whether an argument that cannot be changed is None, False, empty or what it always is."""
+    value = value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, int | float | str):
+        return value is False or bool(value == fixed)
+    return value is None or (isinstance(value, list | tuple | dict) and not value)
+
+
+def _listed(words: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(word for word in words if word != "self")) or "nothing"
 
 
 def _wrong(what: str, got: object, expected: str) -> GraphError:

@@ -9,8 +9,9 @@ import numpy as np
 
 from tinyflow import ops
 from tinyflow.errors import GraphError
+from tinyflow.frontend.tf.known import forward_shape
 from tinyflow.frontend.tf.scope import current_scope
-from tinyflow.frontend.tf.tensor import Like, Tensor, apply, forward_shape, unwrap, wrap
+from tinyflow.frontend.tf.tensor import Like, Tensor, apply, unwrap, wrap
 from tinyflow.ops.rules import END
 from tinyflow.types import DType, show_shape
 

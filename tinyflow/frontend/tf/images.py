@@ -12,8 +12,9 @@ from typing import Any
 
 from tinyflow import ops
 from tinyflow.errors import GraphError, TinyflowError
+from tinyflow.frontend.tf.known import forward_shape
 from tinyflow.frontend.tf.scope import current_scope
-from tinyflow.frontend.tf.tensor import Like, Tensor, forward_shape, unwrap
+from tinyflow.frontend.tf.tensor import Like, Tensor, unwrap
 from tinyflow.ir import Op, Value
 from tinyflow.ir.node import user_line
 from tinyflow.types import Shape, show_shape

@@ -5,8 +5,9 @@ from __future__ import annotations
 from tinyflow import ops
 from tinyflow.frontend.inference import for_inference
 from tinyflow.frontend.tf.images import NCHW, from_nchw, layout_by_sizes, layout_of, to_nchw
+from tinyflow.frontend.tf.known import forward_shape
 from tinyflow.frontend.tf.scope import current_scope
-from tinyflow.frontend.tf.tensor import Like, Tensor, Variable, forward_shape, unwrap
+from tinyflow.frontend.tf.tensor import Like, Tensor, Variable, unwrap
 from tinyflow.ir import Graph, Op, Value
 
 __all__ = ["batch_norm", "batch_normalization", "inference"]

@@ -9,26 +9,16 @@ from typing import Any
 import numpy as np
 
 from tinyflow import ops
-from tinyflow.errors import DTypeError, GraphError, RunError, ShapeError, TinyflowError
+from tinyflow.errors import DTypeError, GraphError, RunError, ShapeError
 from tinyflow.frontend.tf.index import indexed
+from tinyflow.frontend.tf.known import TensorShape, forward_shape, known
 from tinyflow.frontend.tf.scope import current_scope
 from tinyflow.frontend.tf.whole import floor_quotient, floor_rest
-from tinyflow.ir import CONSTANT, Graph, Node, Op, Value, as_value
-from tinyflow.passes import DTYPES, SHAPES, infer
+from tinyflow.ir import CONSTANT, Node, Op, Value, as_value
 from tinyflow.types import DType, Shape, as_dtype, as_shape, default_dtype, show_shape, unify_shape
 
 __all__ = ["Like", "Tensor", "Variable", "apply"]
-__all__ += ["forward_shape", "product_of", "unwrap", "wrap"]
-
-
-class TensorShape(tuple[int | None, ...]):
-    """A known shape: a tuple that also answers as TensorFlow 1's shapes do."""
-
-    __slots__ = ()
-
-    def as_list(self) -> list[int | None]:
-        """The sizes, None where unknown."""
-        return list(self)
+__all__ += ["product_of", "unwrap", "wrap"]
 
 
 _Operator = Callable[["Tensor", "Like"], "Tensor"]
@@ -44,7 +34,7 @@ def _whole_operators(rule: Callable[[Value, Value, DType], Value]) -> tuple[_Ope
 
     def method(x: Like, y: Like) -> Tensor:
         pair = unwrap(x), unwrap(y)
-        return Tensor(rule(*pair, _known(ops.add(*pair))[1] or DType.float32))
+        return Tensor(rule(*pair, known(ops.add(*pair))[1] or DType.float32))
 
     return method, lambda x, y: method(y, x)
 
@@ -86,7 +76,7 @@ class Tensor:
     @property
     def shape(self) -> TensorShape | None:
         """Inferred shape; unknown sizes are None."""
-        shape = _known(self.value)[0]
+        shape = known(self.value)[0]
         return None if shape is None else TensorShape(shape)
 
     def get_shape(self) -> TensorShape:
@@ -99,7 +89,7 @@ class Tensor:
     @property
     def dtype(self) -> DType | None:
         """Inferred dtype."""
-        return _known(self.value)[1]
+        return known(self.value)[1]
 
     @property
     def op(self) -> Operation:
@@ -114,9 +104,9 @@ class Tensor:
         What follows from here on knows it. Raises GraphError where this cannot be done: for a
         placeholder, which has the shape it is made with, and for more than one unknown size.
         """
-        known = self.shape
-        sizes = unify_shape(known, as_shape(shape))
-        if sizes == known:
+        before = self.shape
+        sizes = unify_shape(before, as_shape(shape))
+        if sizes == before:
             return
         if sizes is None or sizes.count(None) > 1 or self._value.node.is_leaf:
             fix = "Give tf.placeholder the shape."
@@ -226,7 +216,7 @@ class Variable(Tensor):
             trainable = second
         initial_value = initial_value() if callable(initial_value) else initial_value
         first = unwrap(initial_value)
-        shape, drawn = _known(first)
+        shape, drawn = known(first)
         if drawn is None and first.node.op is CONSTANT:
             drawn = default_dtype(first.node.attrs["value"])  # of a Python number, as TensorFlow's
         chosen = as_dtype(dtype) if dtype else drawn or DType.float32
@@ -290,17 +280,6 @@ class Variable(Tensor):
         raise GraphError("this variable has no initialiser", node=node, fix="Use tf.assign.")
 
 
-def _known(value: Value) -> tuple[Shape, DType | None]:
-    """Shape and dtype as inferred; as declared, in a homework's engine without inference."""
-    if value.node.op is CONSTANT:
-        return value.node.attrs["value"].shape, value.node.attrs["dtype"]
-    try:
-        graph = infer(Graph((value,)))
-    except NotImplementedError:
-        return value.node.attrs.get("shape"), value.node.attrs.get("dtype")
-    return graph.fact(SHAPES)[value], graph.fact(DTYPES)[value]
-
-
 def _new_variable(name: str, shape: Shape, dtype: DType, trainable: bool) -> Value:
     scope = current_scope()
     value: Value = ops.variable(dtype=dtype, shape=shape, name=scope.unique_name(name))
@@ -308,28 +287,6 @@ def _new_variable(name: str, shape: Shape, dtype: DType, trainable: bool) -> Val
     if not trainable:
         scope.untrained.add(value.node)
     return value
-
-
-def forward_shape(value: Value) -> Shape:
-    """What is known of a shape from what lies before it; None for nothing.
-
-    Each node is looked at once per scope, so asking at every node of a deep graph is cheap.
-    """
-    known, pending = current_scope().shapes, [value.node]
-    while pending:
-        node = pending[-1]
-        missing = [source.node for source in node.inputs if source not in known]
-        pending += missing
-        if missing:
-            continue
-        pending.pop()
-        unknown: tuple[Shape, ...] = (None,) * len(node.outputs)
-        try:
-            shapes = node.op.shape(node.attrs, [known[v] for v in node.inputs], unknown)[1]
-        except (TinyflowError, NotImplementedError):  # reported, if it matters, by the run
-            shapes = unknown
-        known.update(zip(node.outputs, shapes))
-    return known[value]
 
 
 def product_of(a: Like, b: Like) -> Op:
