@@ -20,6 +20,7 @@ from tinyflow.codegen.c import C_FLAGS, c_source
 from tinyflow.codegen.llvm import llvm_source
 from tinyflow.codegen.nest import Nest
 from tinyflow.codegen.product import Product, Tile, product_sizes, product_source
+from tinyflow.codegen.winograd import Winograd, winograd_sizes, winograd_source
 
 try:
     import llvmlite.binding as llvm
@@ -28,6 +29,7 @@ except ImportError:  # the extra [fuse] is not installed
 
 __all__ = [
     "LADDER", "Launch", "NativeKernel", "c_kernel", "compile_nest", "llvm_kernel", "product_kernel",
+    "winograd_kernel",
 ]  # fmt: skip
 
 Function = Callable[..., None]
@@ -48,17 +50,17 @@ class Launch:
 
 @dataclass(frozen=True, slots=True)
 class NativeKernel:
-    """Machine code of one nest, or product, with the ``sizes`` that it is told.
+    """Machine code of one nest, product or convolution, with the ``sizes`` that it is told.
 
-    It takes the addresses of inputs and outputs, in order: ints. The arrays must be contiguous,
-    live and of the right dtypes, which nobody checks. An output may lie where an input of the same
-    shape lies. ``source`` is the generated text, in ``language``; ``str(nest)`` the same for
-    readers.
+    It takes the addresses of inputs and outputs, in order: ints. The arrays must be contiguous
+    (images and filters of a convolution NHWC), live and of the right dtypes, which nobody checks.
+    An output may lie where an input of the same shape lies, but for convolutions. ``source`` is the
+    generated text, in ``language``; ``str(nest)`` the same for readers.
     """
 
     language: str
     source: str
-    nest: Nest | Product
+    nest: Nest | Product | Winograd
     sizes: tuple[int, ...]
     function: Function
 
@@ -99,6 +101,14 @@ def product_kernel(product: Product) -> NativeKernel | None:
         return None
     source, sizes = product_source(product, _tile()), product_sizes(product, _tile())
     return NativeKernel("LLVM", source, product, sizes, _load_object(source, optimise=False))
+
+
+def winograd_kernel(kind: Winograd) -> NativeKernel | None:
+    """The kernel of a convolution; None without llvmlite, or if channels leave part of a vector."""
+    if llvm is None or kind.channels % _tile().lanes or kind.filters % _tile().lanes:
+        return None
+    source, sizes = winograd_source(kind, _tile().lanes), winograd_sizes(kind)
+    return NativeKernel("LLVM", source, kind, sizes, _load_object(source, optimise=False))
 
 
 @cache

@@ -7,7 +7,6 @@ one thread, or where a product is too small to share.
 from __future__ import annotations
 
 import math
-from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -17,14 +16,13 @@ import torch
 
 from tinyflow import ops
 from tinyflow.backends.native import NativeKernel, product_kernel
-from tinyflow.backends.table import Array, Native, Shapes
+from tinyflow.backends.table import Array, Kernels, Native, Shapes
 from tinyflow.backends.torch_ import TORCH
-from tinyflow.backends.torch_table import TorchTable
 from tinyflow.codegen.product import Product
 from tinyflow.ir import Op
 from tinyflow.types import DType, is_static
 
-__all__ = ["generated_table"]
+__all__ = ["PRODUCTS"]
 
 Attrs = Mapping[str, Any]
 _SMALL = 1 << 20  # multiplications: some 20 microseconds of one core
@@ -71,17 +69,6 @@ def _kernel(product: Product, dtypes: Sequence[DType]) -> NativeKernel | None:
 _compiled = lru_cache(maxsize=1024)(product_kernel)
 
 
-def generated_table() -> TorchTable:
-    """The table of the CPU for one session, ops added to it later included, with our products."""
-    made: Mapping[Op, Native] = {
-        ops.matmul: _matmul, ops.gemm: _gemm, ops.linear: _linear, ops.batch_matmul: _batch_matmul
-    }  # fmt: skip
-    table = TorchTable(TORCH.name, {}, TORCH.namespace)
-    rows = {op: replace(TORCH[op], run=_run(op, n), native=n) for op, n in made.items()}
-    table._rows = ChainMap(rows, TORCH._rows)
-    return table
-
-
 def _run(op: Op, native: Native) -> Callable[..., Array]:
     """The kernel on arrays: generated where they lie as it needs them, else torch's."""
     torch_run = TORCH[op].run
@@ -102,3 +89,11 @@ def _run(op: Op, native: Native) -> Callable[..., Array]:
         return out
 
     return run
+
+
+_NATIVE: Mapping[Op, Native] = {
+    ops.matmul: _matmul, ops.gemm: _gemm, ops.linear: _linear, ops.batch_matmul: _batch_matmul
+}  # fmt: skip
+PRODUCTS: Kernels = {
+    op: replace(TORCH[op], run=_run(op, native), native=native) for op, native in _NATIVE.items()
+}

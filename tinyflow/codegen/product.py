@@ -239,7 +239,7 @@ class _Module:
             x = code.fma(code.load(code.at("%c", place), mask), code.constant(p.beta), x)
         if first and p.biased:
             bias = code.load(code.at("%bias", column), mask)
-            x = code.new(f"fadd {code.vector} {x}, {bias}")
+            x = code.plus(x, bias)
         code.store(x, y, mask)
 
     def _pack(self, turned: bool, stride: int, whole: bool) -> str:

@@ -110,6 +110,10 @@ class VectorCode:
         v = self.vector
         return self.new(f"call {v} @llvm.fmuladd.v{self.lanes}f32({v} {a}, {v} {b}, {v} {c})")
 
+    def plus(self, a: str, b: str) -> str:
+        """a + b."""
+        return self.new(f"fadd {self.vector} {a}, {b}")
+
     def shuffle(self, a: str, b: str, chosen: Sequence[int]) -> str:
         """The chosen lanes of a (numbers from 0) and b (numbers from ``lanes``)."""
         places = f"<{self.lanes} x i32> <{', '.join(f'i32 {lane}' for lane in chosen)}>"
@@ -152,6 +156,10 @@ class VectorCode:
     def less(self, a: str | int, b: str | int) -> str:
         """True if a < b."""
         return self.new(f"icmp slt i64 {a}, {b}")
+
+    def inside(self, index: str, size: str) -> str:
+        """True if 0 <= index < size."""
+        return self.new(f"icmp ult i64 {index}, {size}")
 
     def least(self, a: str | int, b: str | int) -> str:
         """The smaller of two indices."""

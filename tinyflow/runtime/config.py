@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tinyflow.backends.cuda import gpu_table
+from tinyflow.backends.generated import generated_table
 from tinyflow.backends.numpy_ import NUMPY
-from tinyflow.backends.products import generated_table
 from tinyflow.backends.table import KernelTable
 from tinyflow.backends.torch_ import TORCH
 from tinyflow.errors import DTypeError, RunError, TinyflowError

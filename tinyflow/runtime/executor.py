@@ -12,8 +12,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tinyflow.backends.native import NativeKernel
-from tinyflow.backends.table import Kernel, KernelTable
+from tinyflow.backends.table import Kernel, KernelTable, Strides
+from tinyflow.codegen.winograd import Winograd
 from tinyflow.errors import RunError, TinyflowError
+from tinyflow.passes.layout import channels_last
 from tinyflow.passes.storage import Kind
 from tinyflow.program import Instruction, Program
 from tinyflow.runtime.failure import failure
@@ -194,7 +196,9 @@ class _Emitter:
 
     def _native(self, at: int, step: Instruction, native: NativeKernel) -> bool:
         """Run machine code on addresses; False if an array may not lie as it takes for granted."""
-        strides = self._strides(step)
+        strides = self._strides(step, native)
+        if isinstance(native.nest, Winograd) and not self._lie(strides):
+            return False
         for index in step.outputs:
             self._home(index)
         used = (*step.inputs, *step.outputs)
@@ -213,7 +217,7 @@ class _Emitter:
         self._line(at, f"{name}()  # {self._reads_and_writes(step)}")
         return True
 
-    def _lay(self, at: int, index: int, strides: tuple[int, ...] | None) -> None:
+    def _lay(self, at: int, index: int, strides: Strides) -> None:
         """See to it that an array which the backend allocated lies as machine code wants it."""
         register = self.program.registers[index]
         if register.kind is not Kind.FEED or register.base is not None or strides is not None:
@@ -221,13 +225,21 @@ class _Emitter:
             self.names["laid_out"] = self.kernels.laid_out
             self._line(at, f"{name} = laid_out({name}, {strides})")
 
-    def _strides(self, step: Instruction) -> dict[int, tuple[int, ...] | None]:
+    def _lie(self, strides: Mapping[int, Strides]) -> bool:
+        """True if the arrays are to have these strides anyway."""
+        return all(self.program.registers[i].strides == lie for i, lie in strides.items())
+
+    def _strides(self, step: Instruction, native: NativeKernel) -> dict[int, Strides]:
         """How each array must lie: row-major (None), or all as they do anyway.
 
         That is so if a body treats each element alike, and all arrays of more than one lie alike.
+        Images and filters of a convolution are NHWC.
         """
         body, registers = step.attrs.get("body"), self.program.registers
         used = (*step.inputs, *step.outputs)
+        if isinstance(native.nest, Winograd):
+            shapes = {i: registers[i].shape for i in used}
+            return {i: channels_last(x) if len(x) == 4 else None for i, x in shapes.items()}
         if not any(registers[i].strides for i in used):
             return dict.fromkeys(used)
         alike = body and all(n.op.expr or n.op.leaf for n in body.nodes)
@@ -236,7 +248,7 @@ class _Emitter:
         common = lie.pop() if alike and len(lie) == 1 else None
         return dict.fromkeys(used) | dict.fromkeys(large, common)
 
-    def _address(self, index: int, strides: tuple[int, ...] | None) -> int | None:
+    def _address(self, index: int, strides: Strides) -> int | None:
         at = self.static.get(index)
         return None if at is None else self.kernels.address(at, strides)
 

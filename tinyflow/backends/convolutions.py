@@ -1,0 +1,77 @@
+"""Generated convolutions in the place of torch's. Layer: backends.
+
+Only where they are faster: 3 x 3 filters, one step at a time, not too few channels and pixels. As
+our products they run on one thread, so torch must have no more. Both images and the filters must
+lie NHWC, as the pass ``layout`` has it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any, Literal
+
+import torch
+
+from tinyflow import ops
+from tinyflow.backends.native import NativeKernel, winograd_kernel
+from tinyflow.backends.table import Kernels, Native, Shapes
+from tinyflow.backends.torch_ import TORCH
+from tinyflow.codegen.winograd import Winograd
+from tinyflow.ir import Op
+from tinyflow.ops.window import resolve_padding
+from tinyflow.types import DType
+
+__all__ = ["CONVOLUTIONS"]
+
+Attrs = Mapping[str, Any]
+_FILTERS = 512, 1 << 14  # channels times filters: below it does not pay, above the cache is left
+_CHANNELS = 256  # on either side; what is made of them lies on the stack
+_PIXELS = 256  # of all images; with fewer, what is done to the filters takes longest
+
+
+def _forward(attrs: Attrs, shapes: Shapes, dtypes: Sequence[DType]) -> NativeKernel | None:
+    return _kernel("y", attrs, shapes[0], shapes[1], len(shapes) == 3, dtypes)
+
+
+def _input_grad(attrs: Attrs, shapes: Shapes, dtypes: Sequence[DType]) -> NativeKernel | None:
+    return _kernel("dx", attrs, shapes[2], shapes[1], False, dtypes)
+
+
+def _weight_grad(attrs: Attrs, shapes: Shapes, dtypes: Sequence[DType]) -> NativeKernel | None:
+    return _kernel("dweight", attrs, shapes[1], shapes[2], attrs["bias"], dtypes)
+
+
+def _kernel(
+    result: Literal["y", "dx", "dweight"],
+    attrs: Attrs,
+    x: tuple[int, ...],
+    weight: tuple[int, ...],
+    biased: bool,
+    dtypes: Sequence[DType],
+) -> NativeKernel | None:
+    """The kernel for images x and filters of these shapes; None where torch's is the better one."""
+    plain = attrs["strides"] == attrs["dilations"] == (1, 1) and attrs["groups"] == 1
+    if not plain or weight[2:] != (3, 3) or any(dtype is not DType.float32 for dtype in dtypes):
+        return None
+    (images, channels, *size), filters, (fewest, most) = x, weight[0], _FILTERS
+    fits = fewest <= channels * filters <= most and max(channels, filters) <= _CHANNELS
+    if not fits or images * math.prod(size) < _PIXELS or torch.get_num_threads() > 1:
+        return None
+    top, bottom, left, right = resolve_padding(attrs["padding"], (1, 1), x[2:], (3, 3))
+    y = size[0] + top + bottom - 2, size[1] + left + right - 2
+    padding = top, left
+    return _compiled(
+        Winograd(result, images, (size[0], size[1]), y, padding, channels, filters, biased)
+    )
+
+
+_compiled = lru_cache(maxsize=1024)(winograd_kernel)
+_NATIVE: Mapping[Op, Native] = {
+    ops.conv2d: _forward,
+    ops.conv2d_input_grad: _input_grad,
+    ops.conv2d_weight_grad: _weight_grad,
+}
+CONVOLUTIONS: Kernels = {op: replace(TORCH[op], native=made) for op, made in _NATIVE.items()}
