@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tinyflow.backends.memory import keep_freed_memory
+from tinyflow.backends.memory import LARGE_PAGE, ask_for_large_pages, keep_freed_memory
 from tinyflow.backends.table import Array, Kernels, KernelTable, Namespace, Sizes, Strides
 from tinyflow.backends.torch_kernel import DTYPES
 from tinyflow.errors import DTypeError
@@ -38,8 +38,13 @@ class TorchTable(KernelTable):
         return torch.empty_strided(shape, strides, dtype=DTYPES[dtype], device=self.device)
 
     def arena(self, size_bytes: int) -> Array:
-        block = torch.empty(size_bytes + 64, dtype=torch.uint8, device=self.device)
-        return block[-block.data_ptr() % 64 :]
+        large = size_bytes >= LARGE_PAGE and self.device == CPU
+        edge_bytes = LARGE_PAGE if large else 64
+        block = torch.empty(size_bytes + edge_bytes, dtype=torch.uint8, device=self.device)
+        block = block[-block.data_ptr() % edge_bytes :]
+        if large:
+            ask_for_large_pages(block.data_ptr(), size_bytes)
+        return block
 
     def place(
         self, arena: Array, offset_bytes: int, shape: Sizes, dtype: DType, strides: Strides = None

@@ -64,7 +64,7 @@ class Tile:
     rows: int
     vectors: int
     depth: int = 320
-    copied: int = 60_000
+    copied: int = 80_000
 
 
 def product_source(product: Product, tile: Tile) -> str:
@@ -83,10 +83,14 @@ def _source(kind: Product, tile: Tile) -> str:
 def product_sizes(product: Product, tile: Tile) -> tuple[int, ...]:
     """The sizes, then the depth and width of the blocks of the right factor that are copied."""
     p, panel = product, tile.lanes * tile.vectors
-    blocks = -(-p.depth // tile.depth)
-    deep = -(-p.depth // (blocks * tile.lanes)) * tile.lanes
-    wide = max(tile.copied // deep // panel, 1) * panel
-    return p.count, p.rows, p.columns, p.depth, deep, wide
+    deep = _share(p.depth, tile.depth, tile.lanes)
+    return p.count, p.rows, p.columns, p.depth, deep, _share(p.columns, tile.copied // deep, panel)
+
+
+def _share(total: int, most: int, unit: int) -> int:
+    """Whole units, ``most`` at most but for one unit, so that a total falls into equal parts."""
+    parts = -(-total // max(most // unit * unit, unit))
+    return max(-(-total // (parts * unit)), 1) * unit
 
 
 _TABLE = ("count", "rows", "columns", "depth", "deep", "wide")

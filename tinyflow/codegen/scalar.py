@@ -79,6 +79,9 @@ class _Schedule:
         stored = [x for x, y in zip(self.results, self.outputs) if y.level is Level.FULL]
         last = [*sums, *stored]
         count = max([self._stage(x) + 1 for x in (*last, *(f.args[0] for f in folds))], default=0)
+        elements = _reachable(sums, lambda x: [y for y in x.args if y.level in _EACH_COLUMN])
+        if any(x.op in _COSTLY and self._stage(x) == count - 1 for x in elements):
+            count += 1  # a loop that adds in float64 is cut into narrower vectors
         roots: list[list[Scalar]] = [[] for _ in range(count)]
         for fold in folds:
             roots[self._stage(fold.args[0])].append(fold.args[0])
@@ -153,7 +156,7 @@ class _Schedule:
         values = [x for x in order if x.level is Level.ROW]
         for stage in range(len(self.roots) + 1):
             row += [Let(x) for x in values if self._stage(x) == stage and not _is_fold(x)]
-            if stage < len(self.roots):
+            if stage < len(self.roots) and self.roots[stage]:
                 row.append(self._column_loop(stage))
         row += self._stores(Level.ROW)
         return Nest(

@@ -197,8 +197,9 @@ class _Emitter:
     def _native(self, at: int, step: Instruction, native: NativeKernel) -> bool:
         """Run machine code on addresses; False if an array may not lie as it takes for granted."""
         strides = self._strides(step, native)
-        if isinstance(native.nest, Winograd) and not self._lie(strides):
-            return False
+        registers, choosy = self.program.registers, isinstance(native.nest, Winograd)
+        if choosy and any(registers[index].strides != lie for index, lie in strides.items()):
+            return False  # nothing is copied for it
         for index in step.outputs:
             self._home(index)
         used = (*step.inputs, *step.outputs)
@@ -224,10 +225,6 @@ class _Emitter:
             name = self.name[index]
             self.names["laid_out"] = self.kernels.laid_out
             self._line(at, f"{name} = laid_out({name}, {strides})")
-
-    def _lie(self, strides: Mapping[int, Strides]) -> bool:
-        """True if the arrays are to have these strides anyway."""
-        return all(self.program.registers[i].strides == lie for i, lie in strides.items())
 
     def _strides(self, step: Instruction, native: NativeKernel) -> dict[int, Strides]:
         """How each array must lie: row-major (None), or all as they do anyway.
