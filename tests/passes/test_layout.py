@@ -125,3 +125,22 @@ def test_a_number_beside_an_image_has_no_layout(config: str) -> None:
     pooled = np.tanh(2 * given.reshape(2, 3, 4, 2, 4, 2).mean((3, 5)))
     np.testing.assert_allclose(got[0], pooled, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(got[1], np.maximum(pooled / 2 - 0.5, 0), rtol=1e-4, atol=1e-6)
+
+
+def test_a_kernel_that_stretches_a_number_over_an_image_keeps_its_layout() -> None:
+    rng = np.random.default_rng(0)
+    with tf.Graph().as_default():
+        x = tf.placeholder(tf.float32, [2, 3, 6, 6], name="x")
+        weight = tf.Variable(rng.normal(size=(4, 3, 3, 3)).astype("float32"))
+        y = tf.nn.conv2d(x, num_filter=4, ksize=[1, 3, 3, 1], no_bias=True, weight=weight)
+        (dy,) = tf.gradients(tf.reduce_mean(tf.tanh(y) * y), [weight])
+        found = []
+        for config in ("cpu fusion", "numpy"):
+            session = tf.Session(config)
+            session.run(tf.assign(weight, np.ones((4, 3, 3, 3), "float32")))
+            found.append(
+                session.run(dy, {x: np.arange(216, dtype="float32").reshape(x.shape) / 99})
+            )
+            if config == "cpu fusion":
+                assert "k_fused" not in session.source()  # the generated kernel runs
+    np.testing.assert_allclose(*found, rtol=1e-4, atol=1e-6)

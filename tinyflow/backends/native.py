@@ -19,6 +19,7 @@ from tinyflow.backends.kernel_cache import digest, find, keep
 from tinyflow.codegen.c import C_FLAGS, c_source
 from tinyflow.codegen.llvm import llvm_source
 from tinyflow.codegen.nest import Nest
+from tinyflow.codegen.pool import MaxPool, pool_sizes, pool_source
 from tinyflow.codegen.product import Product, Tile, product_sizes, product_source
 from tinyflow.codegen.winograd import Winograd, winograd_sizes, winograd_source
 
@@ -28,8 +29,8 @@ except ImportError:  # the extra [fuse] is not installed
     llvm = None
 
 __all__ = [
-    "LADDER", "Launch", "NativeKernel", "c_kernel", "compile_nest", "llvm_kernel", "product_kernel",
-    "winograd_kernel",
+    "LADDER", "Launch", "NativeKernel", "c_kernel", "compile_nest", "llvm_kernel", "pool_kernel",
+    "product_kernel", "winograd_kernel",
 ]  # fmt: skip
 
 Function = Callable[..., None]
@@ -50,19 +51,24 @@ class Launch:
 
 @dataclass(frozen=True, slots=True)
 class NativeKernel:
-    """Machine code of one nest, product or convolution, with the ``sizes`` that it is told.
+    """Machine code of one nest, product, convolution or pool, with the ``sizes`` that it is told.
 
     It takes the addresses of inputs and outputs, in order: ints. The arrays must be contiguous
-    (images and filters of a convolution NHWC), live and of the right dtypes, which nobody checks.
-    An output may lie where an input of the same shape lies, but for convolutions. ``source`` is the
+    (images and filters NHWC, if ``of_images``), live and of the right dtypes, which nobody checks.
+    An output may lie where an input of the same shape lies, but for images. ``source`` is the
     generated text, in ``language``; ``str(nest)`` the same for readers.
     """
 
     language: str
     source: str
-    nest: Nest | Product | Winograd
+    nest: Nest | Product | Winograd | MaxPool
     sizes: tuple[int, ...]
     function: Function
+
+    @property
+    def of_images(self) -> bool:
+        """True if all arrays with four axes must lie NHWC."""
+        return isinstance(self.nest, Winograd | MaxPool)
 
     def bind(self, *addresses: int) -> Launch:
         """The kernel on these addresses, ready to run many times."""
@@ -109,6 +115,14 @@ def winograd_kernel(kind: Winograd) -> NativeKernel | None:
         return None
     source, sizes = winograd_source(kind, _tile().lanes), winograd_sizes(kind)
     return NativeKernel("LLVM", source, kind, sizes, _load_object(source, optimise=False))
+
+
+def pool_kernel(pool: MaxPool) -> NativeKernel | None:
+    """The kernel of a max pool; None without llvmlite."""
+    if llvm is None:
+        return None
+    source = pool_source(pool, _tile().lanes)
+    return NativeKernel("LLVM", source, pool, pool_sizes(pool), _load_object(source, False))
 
 
 @cache

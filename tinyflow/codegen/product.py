@@ -123,10 +123,7 @@ class _Module:
             f"  %right = alloca [{right} x float], align 64",
             f"  %left = alloca [{left} x float], align 64",
         ]
-        kinds = dict.fromkeys(_TABLE, "i64") | {f"{name}0": "ptr" for name in p.arrays}
-        for slot, (name, kind) in enumerate(kinds.items()):
-            place = code.new(f"getelementptr inbounds i64, ptr %table, i64 {slot}")
-            code.lines.append(f"  %{name} = load {kind}, ptr {place}")
+        code.arguments(_TABLE, [f"{name}0" for name in p.arrays])
         sizes = {"a": code.mul("%rows", "%depth"), "b": code.mul("%depth", "%columns"), "bias": "0"}
         result = code.mul("%rows", "%columns")
         with code.loop("%count") as i:

@@ -12,6 +12,8 @@ from tinyflow.types import DType
 
 __all__ = ["VectorCode", "vector_module"]
 
+_SUFFIX = {"float": "f32", "i64": "i64"}
+
 
 def vector_module(lanes: int, functions: Sequence[VectorCode]) -> str:
     """A module of these functions, and what they call."""
@@ -21,7 +23,6 @@ def vector_module(lanes: int, functions: Sequence[VectorCode]) -> str:
             f"declare {vector} @llvm.fmuladd.v{lanes}f32({vector}, {vector}, {vector})",
             f"declare {vector} @llvm.masked.load.v{lanes}f32.p0(ptr, i32, {mask}, {vector})",
             "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)",
-            f"declare void @llvm.masked.store.v{lanes}f32.p0({vector}, ptr, i32, {mask})",
             *(line for function in functions for line in (*function.lines, "  ret void", "}")),
             f'attributes #0 = {{ noinline nounwind "prefer-vector-width"="{bits}"'
             f' "min-legal-vector-width"="{bits}" }}',
@@ -64,31 +65,45 @@ class VectorCode:
         """Product of two indices."""
         return self.new(f"mul i64 {a}, {b}")
 
-    def at(self, base: str, offset: str | int) -> str:
-        """Address of the float ``offset`` places behind ``base``."""
+    def arguments(self, sizes: Sequence[str], arrays: Sequence[str]) -> None:
+        """Registers with what stands in %table: numbers, then addresses."""
+        kinds = dict.fromkeys(sizes, "i64") | dict.fromkeys(arrays, "ptr")
+        for slot, (name, kind) in enumerate(kinds.items()):
+            place = self.new(f"getelementptr inbounds i64, ptr %table, i64 {slot}")
+            self.lines.append(f"  %{name} = load {kind}, ptr {place}")
+
+    def at(self, base: str, offset: str | int, kind: str = "float") -> str:
+        """Address of the element ``offset`` places behind ``base``."""
         if offset in (0, "0"):
             return base
-        return self.new(f"getelementptr inbounds float, ptr {base}, i64 {offset}")
+        return self.new(f"getelementptr inbounds {kind}, ptr {base}, i64 {offset}")
 
     def call(self, name: str, arguments: str) -> None:
         """Call a function for what it writes."""
         self.lines.append(f"  call void @{name}({arguments})")
 
-    def load(self, place: str, mask: str | None = None) -> str:
-        """A vector of the next floats; zeros where a mask is false."""
+    def load(self, place: str, mask: str | None = None, kind: str = "float") -> str:
+        """A vector of the next numbers; zeros where a mask is false."""
+        vector, name = f"<{self.lanes} x {kind}>", _SUFFIX[kind]
         if mask is None:
-            return self.new(f"load {self.vector}, ptr {place}, align 4")
-        called = f"call {self.vector} @llvm.masked.load.v{self.lanes}f32.p0"
-        rest = f"{self._bits} {mask}, {self.vector} zeroinitializer"
+            return self.new(f"load {vector}, ptr {place}, align 4")
+        rest = f"{self._bits} {mask}, {vector} zeroinitializer"
+        called = f"call {vector} @llvm.masked.load.v{self.lanes}{name}.p0"
         return self.new(f"{called}(ptr {place}, i32 4, {rest})")
 
-    def store(self, x: str, place: str, mask: str | None = None) -> None:
+    def store(self, x: str, place: str, mask: str | None = None, kind: str = "float") -> None:
         """Store all lanes, or those where a mask is true."""
+        vector, name = f"<{self.lanes} x {kind}>", _SUFFIX[kind]
         if mask is None:
-            self.lines.append(f"  store {self.vector} {x}, ptr {place}, align 4")
+            self.lines.append(f"  store {vector} {x}, ptr {place}, align 4")
         else:
-            store = f"llvm.masked.store.v{self.lanes}f32.p0"
-            self.call(store, f"{self.vector} {x}, ptr {place}, i32 4, {self._bits} {mask}")
+            store = f"llvm.masked.store.v{self.lanes}{name}.p0"
+            self.call(store, f"{vector} {x}, ptr {place}, i32 4, {self._bits} {mask}")
+
+    def choose(self, mask: str, a: str, b: str, kind: str = "float") -> str:
+        """Of each lane a where a mask is true, else b."""
+        vector = f"<{self.lanes} x {kind}>"
+        return self.new(f"select {self._bits} {mask}, {vector} {a}, {vector} {b}")
 
     def prefetch(self, place: str) -> None:
         """Have the line of memory at ``place`` brought near, to be written."""
@@ -142,10 +157,13 @@ class VectorCode:
         if isinstance(count, int) and count >= self.lanes:
             return None
         lane = ", ".join(f"i64 {lane}" for lane in range(self.lanes))
+        return self.new(f"icmp sgt <{self.lanes} x i64> {self.numbers(count)}, <{lane}>")
+
+    def numbers(self, index: str | int) -> str:
+        """A vector with an index in all lanes."""
         vector, zeros = f"<{self.lanes} x i64>", f"<{self.lanes} x i32> zeroinitializer"
-        one = self.new(f"insertelement {vector} poison, i64 {count}, i64 0")
-        each = self.new(f"shufflevector {vector} {one}, {vector} poison, {zeros}")
-        return self.new(f"icmp sgt {vector} {each}, <{lane}>")
+        one = self.new(f"insertelement {vector} poison, i64 {index}, i64 0")
+        return self.new(f"shufflevector {vector} {one}, {vector} poison, {zeros}")
 
     def only_if(self, condition: str, mask: str | None) -> str:
         """The mask, or all of it false."""

@@ -125,12 +125,7 @@ class _Module:
 
     def _launch(self) -> None:
         code = VectorCode("void @launch(ptr %table)", self.lanes)
-        arrays = dict.fromkeys(name or "unused" for name in self.kind.arrays)
-        for slot, name in enumerate((*_SIZES, *arrays)):
-            place = code.new(f"getelementptr inbounds i64, ptr %table, i64 {slot}")
-            code.lines.append(
-                f"  %{name} = load {'i64' if slot < len(_SIZES) else 'ptr'}, ptr {place}"
-            )
+        code.arguments(_SIZES, [name or "unused" for name in self.kind.arrays])
         self._rooms(code)
         if self.backward:
             self._clear(code, "%u", code.mul(_NUMBERS, self.gap["u"]))

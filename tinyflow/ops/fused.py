@@ -12,9 +12,9 @@ from tinyflow.ir.op import Attribute, DTypes, Op, Shapes, attrs_key
 from tinyflow.ops.rules import Attrs
 from tinyflow.ops.state import placeholder
 from tinyflow.ops.sweep import Group
-from tinyflow.types import DType, unify_shape
+from tinyflow.types import DType, elements, unify_shape
 
-__all__ = ["body_inputs", "fused", "group_body", "likeness"]
+__all__ = ["body_inputs", "by_element", "fused", "group_body", "likeness"]
 
 T = TypeVar("T")
 
@@ -23,6 +23,21 @@ def body_inputs(body: Graph) -> tuple[Value, ...]:
     """The inputs of a body in order: its placeholders "x0", "x1", ..."""
     leaves = [node for node in body.nodes if node.op.name == "placeholder"]
     return tuple(Value(n) for n in sorted(leaves, key=lambda n: int((n.name or "x0")[1:])))
+
+
+def by_element(node: Node) -> bool:
+    """True if a result is made of the elements at its place, and of numbers: any layout will do.
+
+    So it is for elementwise ops, and for groups of such ops that stretch nothing but numbers.
+    """
+    if node.op.name != "fused":
+        return node.op.expr is not None
+
+    def is_number(value: Value) -> bool:
+        return value.node.op.leaf and elements(value.node.attrs.get("shape", ())) == 1
+
+    inside = node.attrs["body"].nodes
+    return all(n.op.expr or n.op.leaf or all(map(is_number, n.inputs)) for n in inside)
 
 
 def likeness(group: Group, results: Sequence[Value]) -> Hashable:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from tinyflow import ops
 from tinyflow.ir import Fact, Graph, Node, Value
+from tinyflow.ops.fused import by_element
 from tinyflow.passes.infer import SHAPES
 from tinyflow.types import Shape, is_static
 
@@ -50,20 +51,14 @@ def _images(
     """Values next to ``node`` that are to be NHWC."""
     if node.op in _IMAGE_OPS:
         filters = [node.inputs[_FILTER[node.op]]] if node.op in _FILTER else []
-        filters += [v for made in filters if _by_element(made.node) for v in made.node.inputs]
-        ours = [v for v in filters if v.node.op is ops.variable or _by_element(v.node)]
+        filters += [v for made in filters if by_element(made.node) for v in made.node.inputs]
+        ours = [v for v in filters if v.node.op is ops.variable or by_element(v.node)]
         return [*node.outputs, *ours]
     if node.op.mutates:
         either = any(value in found for value in (*node.inputs, *node.outputs))
         return [node.inputs[0], *node.outputs] if either else []
-    images = [shapes[value] for value in node.inputs if value in found and _by_element(node)]
+    images = [shapes[value] for value in node.inputs if value in found and by_element(node)]
     return [value for value in node.outputs if shapes[value] in images]
-
-
-def _by_element(node: Node) -> bool:
-    """True for elementwise ops, also several in one kernel."""
-    flat = node.op is ops.fused and all(n.op.expr or n.op.leaf for n in node.attrs["body"].nodes)
-    return flat or node.op.expr is not None
 
 
 def channels_last(shape: tuple[int, ...]) -> Strides:

@@ -13,8 +13,8 @@ from typing import Any
 
 from tinyflow.backends.native import NativeKernel
 from tinyflow.backends.table import Kernel, KernelTable, Strides
-from tinyflow.codegen.winograd import Winograd
 from tinyflow.errors import RunError, TinyflowError
+from tinyflow.ops.fused import by_element
 from tinyflow.passes.layout import channels_last
 from tinyflow.passes.storage import Kind
 from tinyflow.program import Instruction, Program
@@ -197,8 +197,8 @@ class _Emitter:
     def _native(self, at: int, step: Instruction, native: NativeKernel) -> bool:
         """Run machine code on addresses; False if an array may not lie as it takes for granted."""
         strides = self._strides(step, native)
-        registers, choosy = self.program.registers, isinstance(native.nest, Winograd)
-        if choosy and any(registers[index].strides != lie for index, lie in strides.items()):
+        lies = {index: self.program.registers[index].strides for index in strides}
+        if native.of_images and lies != strides:
             return False  # nothing is copied for it
         for index in step.outputs:
             self._home(index)
@@ -229,20 +229,19 @@ class _Emitter:
     def _strides(self, step: Instruction, native: NativeKernel) -> dict[int, Strides]:
         """How each array must lie: row-major (None), or all as they do anyway.
 
-        That is so if a body treats each element alike, and all arrays of more than one lie alike.
-        Images and filters of a convolution are NHWC.
+        That is so if each element is treated alike, and all arrays of more than one lie alike.
+        Images and filters are NHWC.
         """
-        body, registers = step.attrs.get("body"), self.program.registers
+        registers = self.program.registers
         used = (*step.inputs, *step.outputs)
-        if isinstance(native.nest, Winograd):
+        if native.of_images:
             shapes = {i: registers[i].shape for i in used}
             return {i: channels_last(x) if len(x) == 4 else None for i, x in shapes.items()}
         if not any(registers[i].strides for i in used):
             return dict.fromkeys(used)
-        alike = body and all(n.op.expr or n.op.leaf for n in body.nodes)
         large = [i for i in used if registers[i].size_bytes > registers[i].dtype.itemsize]
         lie = {registers[i].strides for i in large}
-        common = lie.pop() if alike and len(lie) == 1 else None
+        common = lie.pop() if by_element(step.node) and len(lie) == 1 else None
         return dict.fromkeys(used) | dict.fromkeys(large, common)
 
     def _address(self, index: int, strides: Strides) -> int | None:

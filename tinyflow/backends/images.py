@@ -1,8 +1,8 @@
-"""Generated convolutions in the place of torch's. Layer: backends.
+"""Generated convolutions and max pools in the place of torch's. Layer: backends.
 
-Only where they are faster: 3 x 3 filters, one step at a time, not too few channels and pixels. As
-our products they run on one thread, so torch must have no more. Both images and the filters must
-lie NHWC, as the pass ``layout`` has it.
+Only where they are faster: 3 x 3 filters, one step at a time, not too few channels and pixels;
+windows that cover the image side by side. As our products they run on one thread, so torch must
+have no more. Images and filters must lie NHWC, as the pass ``layout`` has it.
 """
 
 from __future__ import annotations
@@ -16,19 +16,21 @@ from typing import Any, Literal
 import torch
 
 from tinyflow import ops
-from tinyflow.backends.native import NativeKernel, winograd_kernel
-from tinyflow.backends.table import Kernels, Native, Shapes
+from tinyflow.backends.native import NativeKernel, pool_kernel, winograd_kernel
+from tinyflow.backends.table import Kernels, Native, Shapes, Sizes
 from tinyflow.backends.torch_ import TORCH
+from tinyflow.codegen.pool import MaxPool
 from tinyflow.codegen.winograd import Winograd
 from tinyflow.ir import Op
 from tinyflow.ops.window import resolve_padding
 from tinyflow.types import DType
 
-__all__ = ["CONVOLUTIONS"]
+__all__ = ["IMAGES"]
 
 Attrs = Mapping[str, Any]
 _FILTERS = 512, 1 << 14  # channels times filters: below it does not pay, above the cache is left
 _CHANNELS = 256  # on either side; what is made of them lies on the stack
+_WINDOW = 16  # pixels; the code for each is written out
 _PIXELS = 256  # of all images; with fewer, what is done to the filters takes longest
 
 
@@ -47,8 +49,8 @@ def _weight_grad(attrs: Attrs, shapes: Shapes, dtypes: Sequence[DType]) -> Nativ
 def _kernel(
     result: Literal["y", "dx", "dweight"],
     attrs: Attrs,
-    x: tuple[int, ...],
-    weight: tuple[int, ...],
+    x: Sizes,
+    weight: Sizes,
     biased: bool,
     dtypes: Sequence[DType],
 ) -> NativeKernel | None:
@@ -68,10 +70,34 @@ def _kernel(
     )
 
 
+def _max_pool(attrs: Attrs, shapes: Shapes, dtypes: Sequence[DType]) -> NativeKernel | None:
+    return _pool(attrs, shapes[0], False, dtypes[0])
+
+
+def _max_pool_grad(attrs: Attrs, shapes: Shapes, dtypes: Sequence[DType]) -> NativeKernel | None:
+    return _pool(attrs, shapes[2], True, dtypes[0])
+
+
+def _pool(attrs: Attrs, x: Sizes, backward: bool, dtype: DType) -> NativeKernel | None:
+    """The kernel for images x; None unless whole windows cover them."""
+    window, (images, channels, *size) = attrs["ksize"], x
+    pads = resolve_padding(attrs["padding"], attrs["strides"], x[2:], window)
+    rest = [pixels % side for pixels, side in zip(size, window)]
+    if attrs["strides"] != window or any(pads) or any(rest) or 0 in x:
+        return None
+    if math.prod(window) > _WINDOW or dtype is not DType.float32 or torch.get_num_threads() > 1:
+        return None
+    high, wide = (pixels // side for pixels, side in zip(size, window))
+    return _compiled_pool(MaxPool(window, images, channels, (high, wide), backward))
+
+
 _compiled = lru_cache(maxsize=1024)(winograd_kernel)
+_compiled_pool = lru_cache(maxsize=1024)(pool_kernel)
 _NATIVE: Mapping[Op, Native] = {
     ops.conv2d: _forward,
     ops.conv2d_input_grad: _input_grad,
     ops.conv2d_weight_grad: _weight_grad,
+    ops.max_pool2d: _max_pool,
+    ops.max_pool2d_grad: _max_pool_grad,
 }
-CONVOLUTIONS: Kernels = {op: replace(TORCH[op], native=made) for op, made in _NATIVE.items()}
+IMAGES: Kernels = {op: replace(TORCH[op], native=made) for op, made in _NATIVE.items()}
