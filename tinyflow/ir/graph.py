@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from functools import wraps
+from operator import is_
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
@@ -61,18 +63,12 @@ class Graph:
 
     def with_fact(self, key: Fact[T], value: T) -> Graph:
         """The same nodes with one more fact. Cheap: the order is not computed again."""
-        return self._share({**self.facts, key: value})
+        return self.with_facts({**self.facts, key: value})
 
     def with_facts(self, facts: Mapping[Fact[Any], Any]) -> Graph:
         """The same nodes with exactly these facts."""
-        return self._share(facts)
-
-    def _share(self, facts: Mapping[Fact[Any], Any]) -> Graph:
-        graph = object.__new__(Graph)
-        object.__setattr__(graph, "outputs", self.outputs)
+        graph = copy(self)
         object.__setattr__(graph, "facts", MappingProxyType(dict(facts)))
-        object.__setattr__(graph, "nodes", self.nodes)
-        object.__setattr__(graph, "_known", self._known)
         return graph
 
     def __repr__(self) -> str:
@@ -92,28 +88,24 @@ def topological_order(
     Iterative depth-first post-order (a chain of 50,000 nodes works); each node once.
     Raises GraphError if the graph has a cycle, naming a node on it.
     """
-    order: list[Node] = []
-    done: set[Node] = set()
-    open_: set[Node] = set()
-    for root in roots:
-        stack = [(root, iter(needs(root)))] if root not in done else []
-        open_.update(node for node, _ in stack)
-        while stack:
-            node, pending = stack[-1]
-            for need in pending:
-                if need not in done:
-                    if need in open_:
-                        fix = "Break the loop here."
-                        raise GraphError("the graph has a cycle", node=need, fix=fix)
-                    open_.add(need)
-                    stack.append((need, iter(needs(need))))
-                    break
-            else:
-                stack.pop()
-                open_.discard(node)
-                done.add(node)
-                order.append(node)
-    return tuple(order)
+    done: dict[Node, None] = {}  # in order
+    open_: set[Node] = set()  # on the way from a root to where the search is
+    stack = [*roots][::-1]
+    while stack:
+        node = stack.pop()
+        if node in done:
+            continue
+        missing = [] if node in open_ else [need for need in needs(node) if need not in done]
+        if not missing:
+            open_.discard(node)
+            done[node] = None
+            continue
+        open_.add(node)
+        if again := open_.intersection(missing):
+            fix = "Break the loop here."
+            raise GraphError("the graph has a cycle", node=again.pop(), fix=fix)
+        stack += [node, *reversed(missing)]
+    return tuple(done)
 
 
 def once(function: Callable[[Graph], T]) -> Callable[[Graph], T]:
@@ -150,8 +142,7 @@ def rewrite(
     """
     results: dict[Node, Sequence[Value]] = {}  # of each old node: the new values
     standing: set[Node] = set()  # the nodes of these values
-    line, device = STANDS_FOR.get(), PLACED_ON.get()
-    before = line, device
+    line, device = before = STANDS_FOR.get(), PLACED_ON.get()
 
     def follow(value: Value) -> Value:
         other = results[value.node][value.index]
@@ -177,4 +168,6 @@ def rewrite(
         STANDS_FOR.set(before[0])
         PLACED_ON.set(before[1])
     new = {o: n for node in graph.nodes for o, n in zip(node.outputs, results[node], strict=True)}
+    if all(map(is_, new, new.values())):
+        return graph.with_facts({}), new
     return Graph(tuple(follow(value) for value in graph.outputs)), new

@@ -145,8 +145,7 @@ class Op:
         Python numbers and numpy arrays become constants. Raises GraphError, naming the user's
         source line, if the number of inputs or an attribute is wrong.
         """
-        node = self.node([as_value(x) for x in inputs], attrs, name=name, after=after)
-        outputs = node.outputs
+        outputs = self.node([as_value(x) for x in inputs], attrs, name=name, after=after).outputs
         return outputs[0] if len(outputs) == 1 else outputs
 
     def node(

@@ -78,6 +78,5 @@ def _verify_facts(graph: Graph, known: Facts) -> None:
     for fact, content in graph.facts.items():
         if not isinstance(content, dict) or known.get(fact) is content:
             continue
-        for key in content:
-            if isinstance(key, Value) and key.node not in nodes:
-                raise GraphError(f"stale fact '{fact.name}'", node=key.node, fix="Drop the fact.")
+        if stale := {key.node for key in content if isinstance(key, Value)} - nodes:
+            raise GraphError(f"stale fact '{fact.name}'", node=stale.pop(), fix="Drop the fact.")

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from tinyflow.errors import DTypeError
 from tinyflow.ir import Graph
+from tinyflow.ir.graph import once
 from tinyflow.ir.node import Node, Value
 from tinyflow.ir.op import Attribute, DTypes, Op, Shapes, attrs_key
 from tinyflow.ops.rules import Attrs
@@ -19,10 +20,11 @@ __all__ = ["body_inputs", "by_element", "fused", "group_body", "likeness"]
 T = TypeVar("T")
 
 
+@once
 def body_inputs(body: Graph) -> tuple[Value, ...]:
     """The inputs of a body in order: its placeholders "x0", "x1", ..."""
     leaves = [node for node in body.nodes if node.op.name == "placeholder"]
-    return tuple(Value(n) for n in sorted(leaves, key=lambda n: int((n.name or "x0")[1:])))
+    return tuple(n.outputs[0] for n in sorted(leaves, key=lambda n: int((n.name or "x0")[1:])))
 
 
 def by_element(node: Node) -> bool:

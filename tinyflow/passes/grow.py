@@ -10,7 +10,7 @@ from itertools import islice
 from tinyflow.ir import Graph, Node, Value, users
 from tinyflow.ops.sweep import MOST_NODES, MOVES, Group, computes
 from tinyflow.passes.infer import DTYPES, SHAPES
-from tinyflow.passes.order import dependencies
+from tinyflow.passes.order import dependencies, followers
 from tinyflow.types import DType, elements
 
 __all__ = ["grow_groups"]
@@ -39,10 +39,7 @@ class _Growth:
         self.wanted = self._wanted()
         before = dependencies(graph)
         self.needs = {node: len(needs) for node, needs in before.items()}  # how many still to run
-        self.wakes: dict[Node, list[Node]] = {node: [] for node in graph.nodes}
-        for node, needs in before.items():
-            for need in needs:
-                self.wakes[need].append(node)
+        self.wakes = followers(before)
         self.ready: dict[Node, Group | None] = {}  # and the group that each may start
         self.done: set[Node] = set()
         self.queue: list[tuple[bool, bool, int, int]] = []  # a heap of what is ready

@@ -60,8 +60,8 @@ def _fixed_point(
     found.update(known)
     sure = {value for value, fact in known.items() if _is_known(fact)}
     readers = users(graph)
-    queue = deque(n for n in graph.nodes if n.is_leaf or not sure.issuperset(n.inputs + n.outputs))
-    queued = set(queue)
+    unsure = [n for n in graph.nodes if not n.inputs or not sure.issuperset(n.outputs + n.inputs)]
+    queue, queued = deque(unsure), set(unsure)
     while queue:
         node = queue.popleft()
         queued.discard(node)
@@ -115,11 +115,13 @@ def carry_types(old: Graph, new: Graph, *moved: Mapping[Value, Value]) -> Graph:
 
     Each of ``moved`` maps old to new values, as the map that :func:`tinyflow.ir.rewrite` returns.
     """
-    present, old_shapes, old_dtypes = set(new.nodes), old.fact(SHAPES), old.fact(DTYPES)
-    kept = [pair for part in moved for pair in part.items() if pair[1].node in present]
-    shapes = {after: old_shapes[before] for before, after in kept}
-    dtypes = {after: old_dtypes[before] for before, after in kept}
-    return new.with_fact(SHAPES, shapes).with_fact(DTYPES, dtypes)
+    shapes, dtypes = old.fact(SHAPES), old.fact(DTYPES)
+    if new.nodes != old.nodes:
+        present = set(new.nodes)
+        kept = [pair for part in moved for pair in part.items() if pair[1].node in present]
+        shapes = {after: shapes[before] for before, after in kept}
+        dtypes = {after: dtypes[before] for before, after in kept}
+    return new.with_facts({**new.facts, SHAPES: shapes, DTYPES: dtypes})
 
 
 def remember_types(old: Graph, new: Graph, moved: Mapping[Value, Value]) -> Graph:

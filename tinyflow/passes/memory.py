@@ -93,10 +93,10 @@ def lifetimes(graph: Graph) -> list[Interval]:
     first: dict[Value, int] = {}
     last: dict[Value, int] = {}
     for step, node in enumerate(schedule):
-        for value in (*node.outputs, *node.inputs):
-            if homes[value].kind is Kind.BUFFER:
-                first.setdefault(homes[value].owner, step)
-                last[homes[value].owner] = step
+        for home in [homes[value] for value in (*node.outputs, *node.inputs)]:
+            if home.kind is Kind.BUFFER:
+                first.setdefault(home.owner, step)
+                last[home.owner] = step
     last |= {homes[value].owner: len(schedule) for value in graph.outputs}
     sizes = {owner: size_bytes(graph, owner) for owner in first}
     return [Interval((v,), sizes[v], step, last[v]) for v, step in first.items() if sizes[v]]

@@ -15,7 +15,7 @@ from tinyflow.ir.graph import once
 from tinyflow.passes.infer import DTYPES, SHAPES
 from tinyflow.types import elements, is_static
 
-__all__ = ["SCHEDULE", "after_writes", "dependencies", "order", "size_bytes", "views"]
+__all__ = ["SCHEDULE", "after_writes", "dependencies", "followers", "order", "size_bytes", "views"]
 
 SCHEDULE: Fact[tuple[Node, ...]] = Fact("schedule")
 ALIGNMENT_BYTES = 64  # a cache line, and the widest vector register
@@ -49,16 +49,14 @@ class _Scheduler:
         self.leaves = {node for node in graph.nodes if node.op.leaf and not before[node]}
         self.needs = {node: needs - self.leaves for node, needs in before.items()}
         self.wishes = {node: needs - self.leaves for node, needs in self.makers.items()}
-        self.wakes: dict[Node, list[Node]] = {node: [] for node in graph.nodes}
-        for waiting in (self.needs, self.wishes):
-            for node, needs in waiting.items():
-                for need in needs:
-                    self.wakes[need].append(node)
+        waits = {node: n | self.wishes.get(node, set()) for node, n in self.needs.items()}
+        self.wakes = followers(waits)
         self.shown = views(graph)
         self.readers: dict[Value, set[Node]] = {}  # of each result or a view of it, still to run
         for value, uses in users(graph).items():
-            found = self.readers.setdefault(self.shown.get(value, value), set())
-            found.update(reader for reader, _ in uses)
+            owner = self.shown.get(value, value)
+            if not owner.node.op.leaf:  # which takes no memory here
+                self.readers.setdefault(owner, set()).update(reader for reader, _ in uses)
         for value in graph.outputs:  # never free
             self.readers.pop(self.shown.get(value, value), None)
         self.growth_bytes = {node: self._made_bytes(node) for node in graph.nodes}
@@ -107,10 +105,10 @@ class _Scheduler:
             self._offer(last)
 
     def _made_bytes(self, node: Node) -> int:
-        """What a node's results take: a view nothing, nor what can be computed in a variable."""
-        if node.op.aliases or node in self.makers:
+        """What its results take: a leaf or a view nothing, nor what is computed in a variable."""
+        if node.op.leaf or node.op.aliases or node in self.makers:
             return 0
-        return sum(size_bytes(self.graph, value) for value in node.outputs)
+        return sum([size_bytes(self.graph, value) for value in node.outputs])
 
 
 def _makers(graph: Graph, before: Mapping[Node, set[Node]]) -> dict[Node, set[Node]]:
@@ -144,7 +142,7 @@ def views(graph: Graph) -> Mapping[Value, Value]:
         for position, output in node.op.aliases:
             owner = shown.get(node.inputs[position], node.inputs[position])
             version = owner.version + (position in node.op.mutates)
-            shown[Value(node, output)] = Value(owner.node, owner.index, version)
+            shown[node.outputs[output]] = Value(owner.node, owner.index, version)
     return shown
 
 
@@ -185,17 +183,23 @@ def _order_uses(
             before[stores[following][1]].add(user)
 
 
-def after_writes(before: Mapping[Node, set[Node]]) -> set[Node]:
-    """Writes and what must run after one."""
-    followers: dict[Node, list[Node]] = {node: [] for node in before}
+def followers(before: Mapping[Node, set[Node]]) -> dict[Node, list[Node]]:
+    """The other way round: for each node those that wait for it."""
+    found: dict[Node, list[Node]] = {node: [] for node in before}
     for node, needs in before.items():
         for need in needs:
-            followers[need].append(node)
-    found, ahead = set[Node](), [node for node in before if node.op.mutates]
+            found[need].append(node)
+    return found
+
+
+def after_writes(before: Mapping[Node, set[Node]]) -> set[Node]:
+    """Writes and what must run after one."""
+    later, found = followers(before), set[Node]()
+    ahead = [node for node in before if node.op.mutates]
     while ahead:
         if (node := ahead.pop()) not in found:
             found.add(node)
-            ahead += followers[node]
+            ahead += later[node]
     return found
 
 

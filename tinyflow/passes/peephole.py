@@ -23,8 +23,7 @@ def peephole(graph: Graph) -> Graph:
       the step writes straight into the weight.
     - A sparse cross entropy and its gradient on the same logits both read one ``log_softmax``.
     """
-    graph = _share_softmax(graph)
-    return _fold_updates(graph)
+    return _fold_updates(_share_softmax(graph))
 
 
 def _share_softmax(graph: Graph) -> Graph:
@@ -50,6 +49,8 @@ def _share_softmax(graph: Graph) -> Graph:
 
 def _fold_updates(graph: Graph) -> Graph:
     """Make gemms of scaled products that are added to something and read by nothing else."""
+    if not any(node.op is ops.matmul for node in graph.nodes):
+        return graph
     shapes, dtypes = graph.fact(SHAPES), graph.fact(DTYPES)
     readers = users(graph)
 
@@ -69,8 +70,7 @@ def _fold_updates(graph: Graph) -> Graph:
         alpha = -scale if node.op is ops.sub else scale
         return (ops.gemm(inputs[0], *product.inputs, alpha=alpha, **product.attrs),)
 
-    folded, moved = rewrite(graph, rule)
-    return carry_types(graph, folded, moved)
+    return carry_types(graph, *rewrite(graph, rule))
 
 
 def _scaled_product(

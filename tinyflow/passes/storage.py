@@ -86,7 +86,7 @@ def _early_writes(graph: Graph) -> dict[Value, Node]:
 def _may_write(graph: Graph, assign: Node, shown: Mapping[Value, Value]) -> bool:
     """True if the op that makes the new content can put it where the old one is."""
     shapes, dtypes = graph.fact(SHAPES), graph.fact(DTYPES)
-    (old, new), written = assign.inputs, Value(assign)
+    (old, new), written = assign.inputs, assign.outputs[0]
     maker = new.node
     if maker.is_leaf or maker.op.aliases or (len(maker.outputs) > 1 and maker.op is not ops.fused):
         return False

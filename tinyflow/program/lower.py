@@ -58,7 +58,7 @@ class _Lowering:
     def _lower_node(self, node: Node) -> None:
         if node.op.name == "group":
             return
-        outputs = tuple(self._add(value) for value in node.outputs)
+        outputs = tuple([self._add(value) for value in node.outputs])
         if node.op.leaf:
             return
         home = self.homes[node.outputs[0]]
@@ -66,7 +66,7 @@ class _Lowering:
         if node.op.mutates and self.homes[node.inputs[1]] == home:
             return  # the new content was computed in place
         writes = name if node.op.mutates or not node.op.aliases else None
-        inputs = tuple(self.register_of[value] for value in node.inputs)
+        inputs = tuple([self.register_of[value] for value in node.inputs])
         self.instructions.append(Instruction(node.op, inputs, outputs, node.attrs, node, writes))
 
     def _add(self, value: Value) -> int:
@@ -80,18 +80,18 @@ class _Lowering:
             )
         home = self.homes[value]
         if value.node.op.mutates:  # the output of an assign is the variable itself
-            self.register_of[value] = self.register_of[home.owner]
-            return self.register_of[value]
+            index = self.register_of[value] = self.register_of[home.owner]
+            return index
         base = None if home.owner == value else self.register_of[home.owner]
         content = value.node.attrs["value"] if value.node.op.name == "constant" else None
         at = self.plan.place.get(value) if base is None else None
         offset = None if at is None else self.plan.offsets_bytes[at]
         sizes = tuple(dim or 0 for dim in shape or ())
-        self.register_of[value] = len(self.registers)
+        index = self.register_of[value] = len(self.registers)
         strides = self.strides.get(value)
         register = Register(sizes, dtype, home.kind, value.node, base, content, offset, strides)
         self.registers.append(register)
-        return self.register_of[value]
+        return index
 
     def _reads(self) -> tuple[str, ...]:
         """Variables whose content before the run is looked at."""
