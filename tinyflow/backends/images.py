@@ -1,4 +1,4 @@
-"""Generated convolutions and max pools in the place of torch's. Layer: backends.
+"""Generated convolutions, max pools and batch norms in the place of torch's. Layer: backends.
 
 Only where they are faster: 3 x 3 filters, one step at a time, not too few channels and pixels;
 windows that cover the image side by side. As our products they run on one thread, so torch must
@@ -16,9 +16,10 @@ from typing import Any, Literal
 import torch
 
 from tinyflow import ops
-from tinyflow.backends.native import NativeKernel, pool_kernel, winograd_kernel
+from tinyflow.backends.native import NativeKernel, norm_kernel, pool_kernel, winograd_kernel
 from tinyflow.backends.table import Kernels, Native, Shapes, Sizes
 from tinyflow.backends.torch_ import TORCH
+from tinyflow.codegen.norm import BatchNorm
 from tinyflow.codegen.pool import MaxPool
 from tinyflow.codegen.winograd import Winograd
 from tinyflow.ir import Op
@@ -30,6 +31,7 @@ __all__ = ["IMAGES"]
 Attrs = Mapping[str, Any]
 _FILTERS = 512, 1 << 14  # channels times filters: below it does not pay, above the cache is left
 _CHANNELS = 256  # on either side; what is made of them lies on the stack
+_STACK = 4096  # channels
 _WINDOW = 16  # pixels; the code for each is written out
 _PIXELS = 256  # of all images; with fewer, what is done to the filters takes longest
 
@@ -91,13 +93,34 @@ def _pool(attrs: Attrs, x: Sizes, backward: bool, dtype: DType) -> NativeKernel 
     return _compiled_pool(MaxPool(window, images, channels, (high, wide), backward))
 
 
+def _norm(attrs: Attrs, shapes: Shapes, dtypes: Sequence[DType]) -> NativeKernel | None:
+    return _norm_kernel(attrs, shapes[0], False, dtypes) if attrs["training"] else None
+
+
+def _norm_grad(attrs: Attrs, shapes: Shapes, dtypes: Sequence[DType]) -> NativeKernel | None:
+    return _norm_kernel(attrs, shapes[0], True, dtypes)
+
+
+def _norm_kernel(
+    attrs: Attrs, x: Sizes, backward: bool, dtypes: Sequence[DType]
+) -> NativeKernel | None:
+    """The kernel for images x, of at least one pixel and no more channels than fit on the stack."""
+    fits = 0 not in x and x[1] <= _STACK and set(dtypes) == {DType.float32}
+    if not fits or torch.get_num_threads() > 1:
+        return None
+    return _compiled_norm(BatchNorm(x[0], x[1], (x[2], x[3]), attrs["epsilon"], backward))
+
+
 _compiled = lru_cache(maxsize=1024)(winograd_kernel)
 _compiled_pool = lru_cache(maxsize=1024)(pool_kernel)
+_compiled_norm = lru_cache(maxsize=1024)(norm_kernel)
 _NATIVE: Mapping[Op, Native] = {
     ops.conv2d: _forward,
     ops.conv2d_input_grad: _input_grad,
     ops.conv2d_weight_grad: _weight_grad,
     ops.max_pool2d: _max_pool,
     ops.max_pool2d_grad: _max_pool_grad,
+    ops.batch_norm: _norm,
+    ops.batch_norm_grad: _norm_grad,
 }
 IMAGES: Kernels = {op: replace(TORCH[op], native=made) for op, made in _NATIVE.items()}

@@ -19,6 +19,7 @@ from tinyflow.backends.kernel_cache import digest, find, keep
 from tinyflow.codegen.c import C_FLAGS, c_source
 from tinyflow.codegen.llvm import llvm_source
 from tinyflow.codegen.nest import Nest
+from tinyflow.codegen.norm import BatchNorm, norm_sizes, norm_source
 from tinyflow.codegen.pool import MaxPool, pool_sizes, pool_source
 from tinyflow.codegen.product import Product, Tile, product_sizes, product_source
 from tinyflow.codegen.winograd import Winograd, winograd_sizes, winograd_source
@@ -29,8 +30,8 @@ except ImportError:  # the extra [fuse] is not installed
     llvm = None
 
 __all__ = [
-    "LADDER", "Launch", "NativeKernel", "c_kernel", "compile_nest", "llvm_kernel", "pool_kernel",
-    "product_kernel", "winograd_kernel",
+    "LADDER", "Launch", "NativeKernel", "c_kernel", "compile_nest", "llvm_kernel", "norm_kernel",
+    "pool_kernel", "product_kernel", "winograd_kernel",
 ]  # fmt: skip
 
 Function = Callable[..., None]
@@ -51,7 +52,7 @@ class Launch:
 
 @dataclass(frozen=True, slots=True)
 class NativeKernel:
-    """Machine code of one nest, product, convolution or pool, with the ``sizes`` that it is told.
+    """Machine code of one nest, product or op on images, with the ``sizes`` that it is told.
 
     It takes the addresses of inputs and outputs, in order: ints. The arrays must be contiguous
     (images and filters NHWC, if ``of_images``), live and of the right dtypes, which nobody checks.
@@ -61,14 +62,14 @@ class NativeKernel:
 
     language: str
     source: str
-    nest: Nest | Product | Winograd | MaxPool
+    nest: Nest | Product | Winograd | MaxPool | BatchNorm
     sizes: tuple[int, ...]
     function: Function
 
     @property
     def of_images(self) -> bool:
         """True if all arrays with four axes must lie NHWC."""
-        return isinstance(self.nest, Winograd | MaxPool)
+        return isinstance(self.nest, Winograd | MaxPool | BatchNorm)
 
     def bind(self, *addresses: int) -> Launch:
         """The kernel on these addresses, ready to run many times."""
@@ -123,6 +124,14 @@ def pool_kernel(pool: MaxPool) -> NativeKernel | None:
         return None
     source = pool_source(pool, _tile().lanes)
     return NativeKernel("LLVM", source, pool, pool_sizes(pool), _load_object(source, False))
+
+
+def norm_kernel(norm: BatchNorm) -> NativeKernel | None:
+    """The kernel of a batch normalisation; None without llvmlite."""
+    if llvm is None:
+        return None
+    source = norm_source(norm, _tile().lanes)
+    return NativeKernel("LLVM", source, norm, norm_sizes(norm), _load_object(source, False))
 
 
 @cache

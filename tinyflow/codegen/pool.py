@@ -58,15 +58,11 @@ def _source(pool: MaxPool, lanes: int) -> str:
     code.arguments(sizes, [name or "unused" for name in pool.arrays])
     with code.loop(code.mul("%images", code.mul("%high", "%wide"))) as window:
         pixels = list(_pixels(code, pool, window))
-        many, rest = code.divide("%channels", lanes)
-        for vectors, first in ((many, "0"), (code.parts(rest, lanes), code.mul(many, lanes))):
-            with code.loop(vectors) as vector:
-                c = code.add(code.mul(vector, lanes), first)
-                mask = None if vectors is many else code.first(rest)
-                at = code.add(code.mul(window, "%channels"), c)
-                y, index = code.at("%y", at), code.at("%index", at, "i64")
-                places = [(code.at(pixel, c), number) for pixel, number in pixels]
-                (_backward if pool.backward else _forward)(code, places, y, index, mask)
+        for [(c, mask)] in code.vectors("%channels"):
+            at = code.add(code.mul(window, "%channels"), c)
+            y, index = code.at("%y", at), code.at("%index", at, "i64")
+            places = [(code.at(pixel, c), number) for pixel, number in pixels]
+            (_backward if pool.backward else _forward)(code, places, y, index, mask)
     return vector_module(lanes, [code])
 
 

@@ -12,7 +12,7 @@ from tinyflow.types import DType
 
 __all__ = ["VectorCode", "vector_module"]
 
-_SUFFIX = {"float": "f32", "i64": "i64"}
+_SUFFIX = {"float": "f32", "double": "f64", "i64": "i64"}
 
 
 def vector_module(lanes: int, functions: Sequence[VectorCode]) -> str:
@@ -21,8 +21,13 @@ def vector_module(lanes: int, functions: Sequence[VectorCode]) -> str:
     return "\n".join(
         [
             f"declare {vector} @llvm.fmuladd.v{lanes}f32({vector}, {vector}, {vector})",
-            f"declare {vector} @llvm.masked.load.v{lanes}f32.p0(ptr, i32, {mask}, {vector})",
+            f"declare <{lanes} x double> @llvm.sqrt.v{lanes}f64(<{lanes} x double>)",
             "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)",
+            *(
+                f"declare {kind} @llvm.masked.load.{name}.p0(ptr, i32, {mask}, {kind})\n"
+                f"declare void @llvm.masked.store.{name}.p0({kind}, ptr, i32, {mask})"
+                for name, kind in ((f"v{lanes}f32", vector), (f"v{lanes}i64", f"<{lanes} x i64>"))
+            ),
             *(line for function in functions for line in (*function.lines, "  ret void", "}")),
             f'attributes #0 = {{ noinline nounwind "prefer-vector-width"="{bits}"'
             f' "min-legal-vector-width"="{bits}" }}',
@@ -67,8 +72,8 @@ class VectorCode:
 
     def arguments(self, sizes: Sequence[str], arrays: Sequence[str]) -> None:
         """Registers with what stands in %table: numbers, then addresses."""
-        kinds = dict.fromkeys(sizes, "i64") | dict.fromkeys(arrays, "ptr")
-        for slot, (name, kind) in enumerate(kinds.items()):
+        kinds = [*((name, "i64") for name in sizes), *((name, "ptr") for name in arrays)]
+        for slot, (name, kind) in enumerate(kinds):
             place = self.new(f"getelementptr inbounds i64, ptr %table, i64 {slot}")
             self.lines.append(f"  %{name} = load {kind}, ptr {place}")
 
@@ -116,9 +121,10 @@ class VectorCode:
         lanes = f"<{self.lanes} x i32> zeroinitializer"
         return self.new(f"shufflevector {self.vector} {first}, {self.vector} poison, {lanes}")
 
-    def constant(self, value: float) -> str:
+    def constant(self, value: float, kind: str = "float") -> str:
         """A vector with a number in all lanes."""
-        return f"<{', '.join([f'float {number(value, DType.float32)}'] * self.lanes)}>"
+        dtype = DType.float32 if kind == "float" else DType.float64
+        return f"<{', '.join([f'{kind} {number(value, dtype)}'] * self.lanes)}>"
 
     def fma(self, a: str, b: str, c: str) -> str:
         """a * b + c."""
@@ -127,7 +133,19 @@ class VectorCode:
 
     def plus(self, a: str, b: str) -> str:
         """a + b."""
-        return self.new(f"fadd {self.vector} {a}, {b}")
+        return self.floats("fadd", a, b)
+
+    def floats(self, op: str, a: str, b: str, kind: str = "float") -> str:
+        """The instruction ``op`` on two vectors of floats, or doubles."""
+        return self.new(f"{op} <{self.lanes} x {kind}> {a}, {b}")
+
+    def double(self, x: str) -> str:
+        """Floats as doubles."""
+        return self.new(f"fpext {self.vector} {x} to <{self.lanes} x double>")
+
+    def single(self, x: str) -> str:
+        """Doubles as floats."""
+        return self.new(f"fptrunc <{self.lanes} x double> {x} to {self.vector}")
 
     def shuffle(self, a: str, b: str, chosen: Sequence[int]) -> str:
         """The chosen lanes of a (numbers from 0) and b (numbers from ``lanes``)."""
@@ -158,6 +176,22 @@ class VectorCode:
             return None
         lane = ", ".join(f"i64 {lane}" for lane in range(self.lanes))
         return self.new(f"icmp sgt <{self.lanes} x i64> {self.numbers(count)}, <{lane}>")
+
+    def vectors(self, total: str, most: int = 1) -> Iterator[list[tuple[str, str | None]]]:
+        """Where vectors of so many numbers begin, with a mask: the last of all may be cut.
+
+        ``most`` of them at once where there are as many, then half of that, and so on.
+        """
+        done = "0"
+        while most:
+            many, _ = self.divide(self.sub(total, done), most * self.lanes)
+            with self.loop(many) as i:
+                first = self.add(done, self.mul(i, most * self.lanes))
+                yield [(self.add(first, v * self.lanes), None) for v in range(most)]
+            done, most = self.add(done, self.mul(many, most * self.lanes)), most // 2
+        rest = self.sub(total, done)
+        with self.loop(self.parts(rest, self.lanes)):  # once, or not at all
+            yield [(done, self.first(rest))]
 
     def numbers(self, index: str | int) -> str:
         """A vector with an index in all lanes."""
