@@ -89,22 +89,24 @@ def topological_order(
     Raises GraphError if the graph has a cycle, naming a node on it.
     """
     done: dict[Node, None] = {}  # in order
-    open_: set[Node] = set()  # on the way from a root to where the search is
-    stack = [*roots][::-1]
-    while stack:
-        node = stack.pop()
-        if node in done:
-            continue
-        missing = [] if node in open_ else [need for need in needs(node) if need not in done]
-        if not missing:
-            open_.discard(node)
-            done[node] = None
-            continue
-        open_.add(node)
-        if again := open_.intersection(missing):
-            fix = "Break the loop here."
-            raise GraphError("the graph has a cycle", node=again.pop(), fix=fix)
-        stack += [node, *reversed(missing)]
+    open_: set[Node] = set()
+    for root in roots:
+        stack = [(root, iter(needs(root)))] if root not in done else []
+        open_.update(node for node, _ in stack)
+        while stack:
+            node, pending = stack[-1]
+            for need in pending:
+                if need not in done:
+                    if need in open_:
+                        fix = "Break the loop here."
+                        raise GraphError("the graph has a cycle", node=need, fix=fix)
+                    open_.add(need)
+                    stack.append((need, iter(needs(need))))
+                    break
+            else:
+                stack.pop()
+                open_.discard(node)
+                done[node] = None
     return tuple(done)
 
 

@@ -36,6 +36,8 @@ class _Growth:
         self.graph, self.place = graph, {node: i for i, node in enumerate(graph.nodes)}
         self.shapes, self.dtypes = graph.fact(SHAPES), graph.fact(DTYPES)
         self.users = users(graph)
+        results = [(node, self.users.get(node.outputs[0], ())) for node in graph.nodes]
+        self.readers = {node: [reader for reader, _ in uses] for node, uses in results}
         self.wanted = self._wanted()
         before = dependencies(graph)
         self.needs = {node: len(needs) for node, needs in before.items()}  # how many still to run
@@ -79,7 +81,7 @@ class _Growth:
             return None
         dtype = self.dtypes[node.outputs[0]]
         if dtype is DType.bool:
-            made = [self.dtypes[v] for reader in self._readers(node) for v in reader.outputs]
+            made = [self.dtypes[v] for reader in self.readers[node] for v in reader.outputs]
             dtype = next((other for other in made if other is not DType.bool), None)
         return Group.start(node, self.shapes, self.dtypes, dtype)
 
@@ -101,7 +103,7 @@ class _Growth:
         found: dict[Node, int] = {}
         for node in reversed(self.graph.nodes):
             places = [len(self.place)]
-            for reader in self._readers(node):
+            for reader in self.readers[node]:
                 chain = (reader.op.expr or reader.op in MOVES) and all(
                     v.node is node or v.node.is_leaf for v in reader.inputs
                 )
@@ -122,7 +124,7 @@ class _Growth:
 
     def _neighbours(self, node: Node, group: Group, touched: set[Value]) -> Iterator[Node]:
         """What makes the other inputs of readers of ``node``, the readers, and its siblings."""
-        near = self._readers(node)
+        near = self.readers[node]
         for reader in filter(computes, near):
             yield from self._makers(reader)
         yield from near
@@ -142,6 +144,3 @@ class _Growth:
                 found.append(maker)
                 stack += [value.node for value in maker.inputs]
         return found[::-1]
-
-    def _readers(self, node: Node) -> list[Node]:
-        return [reader for reader, _ in self.users.get(node.outputs[0], ())]

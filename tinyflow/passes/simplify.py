@@ -67,7 +67,7 @@ def sweep(graph: Graph, *rules: Rule) -> Graph:
         kind = [(shapes[value], dtypes[value]) for value in old.outputs]
         kinds.update(zip(made, kind))
         for rule in rules:
-            if found := rule(made[0].node, kinds):
+            if (found := rule(made[0].node, kinds)) and found is not made:
                 made = found
                 kinds.update(zip(made, kind))
                 if made != made[0].node.outputs:  # one result of an earlier node

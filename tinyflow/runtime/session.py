@@ -200,8 +200,8 @@ class Session:
         for node in graph.nodes:
             if node.op.name == "variable" and node.name in self._ready:
                 array = self._storage[node.name]
-                shapes[Value(node)] = tuple(array.shape)
-                dtypes[Value(node)] = self.kernels.dtype_of(array)
+                shapes[node.outputs[0]] = tuple(array.shape)
+                dtypes[node.outputs[0]] = self.kernels.dtype_of(array)
         present = set(graph.nodes)
         graph = graph.with_fact(
             KNOWN_SHAPES, {v: s for v, s in shapes.items() if v.node in present}
