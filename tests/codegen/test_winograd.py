@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import threading
 from collections.abc import Iterator
 
 import numpy as np
@@ -134,6 +135,20 @@ def test_convolutions_of_all_sizes_are_one_code() -> None:
     small, large = (winograd_kernel(Winograd("dx", *size)) for size in sizes)
     assert small is not None and large is not None
     assert small.source == large.source and small.function is large.function
+
+
+@pytest.mark.parametrize("result", RESULTS)
+def test_a_thread_with_a_small_stack_runs_it(result: str) -> None:
+    kind = Winograd(result, 1, (4, 4), (4, 4), (1, 1), 256, 64)
+    whole = run(kind, 16, arrays(kind))  # compiled here: that takes more
+    given, before = arrays(kind), threading.stack_size(256 << 10)
+    try:
+        thread = threading.Thread(target=run, args=(kind, 16, given))
+        thread.start()
+        thread.join()
+    finally:
+        threading.stack_size(before)
+    np.testing.assert_array_equal(given[result], whole)
 
 
 def test_channels_that_leave_part_of_a_vector_are_not_ours() -> None:

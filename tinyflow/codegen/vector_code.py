@@ -23,6 +23,8 @@ def vector_module(lanes: int, functions: Sequence[VectorCode]) -> str:
             f"declare {vector} @llvm.fmuladd.v{lanes}f32({vector}, {vector}, {vector})",
             f"declare <{lanes} x double> @llvm.sqrt.v{lanes}f64(<{lanes} x double>)",
             "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)",
+            "declare ptr @aligned_alloc(i64, i64)",
+            "declare void @free(ptr)",
             *(
                 f"declare {kind} @llvm.masked.load.{name}.p0(ptr, i32, {mask}, {kind})\n"
                 f"declare void @llvm.masked.store.{name}.p0({kind}, ptr, i32, {mask})"

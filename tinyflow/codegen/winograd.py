@@ -17,7 +17,7 @@ convolutional neural networks, CVPR 2016.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Literal
@@ -126,7 +126,7 @@ class _Module:
     def _launch(self) -> None:
         code = VectorCode("void @launch(ptr %table)", self.lanes)
         code.arguments(_SIZES, [name or "unused" for name in self.kind.arrays])
-        self._rooms(code)
+        rooms = self._rooms(code)
         if self.backward:
             self._clear(code, "%u", code.mul(_NUMBERS, self.gap["u"]))
             if self.kind.biased:
@@ -144,13 +144,16 @@ class _Module:
         if self.backward:
             self._change(code, _turned(_G), ("%u", self.gap["u"]), ("%g", self.gap["g"]))
             self._move(code, "%g", "%weight")
+        for room in rooms:
+            code.call("free", f"ptr %{room}")
         self.functions["launch"] = code
 
-    def _rooms(self, code: VectorCode) -> None:
+    def _rooms(self, code: VectorCode) -> Iterable[str]:
         """Scratch: U, V, their products or Aᵀ dy A, filters as (3 * 3, inner, outer), and zeros.
 
         The numbers of a piece lie a little more than a round distance apart, for a cache would put
-        them all in one place otherwise.
+        them all in one place otherwise. Up to 2.3 MB, which the stack of a thread may not have: so
+        they are allocated, in whole lines of the cache. Returns their names, to be freed.
         """
         rows = {"v": code.mul(_PIECES, "%inner"), "m": code.mul(_PIECES, "%outer")}
         rows["u"] = self.gap["g"] = code.mul("%inner", "%outer")
@@ -159,8 +162,10 @@ class _Module:
         channels = code.add("%inner", "%outer")
         rooms |= {"g": code.mul(9, self.gap["g"]), "zeros": channels, "trash": "%outer"}
         for name, size in rooms.items():
-            code.lines.append(f"  %{name} = alloca float, i64 {size}, align 64")
+            size_bytes = code.mul(code.parts(size, 16), 64)
+            code.lines.append(f"  %{name} = call ptr @aligned_alloc(i64 64, i64 {size_bytes})")
         self._clear(code, "%zeros", channels)
+        return rooms
 
     def _clear(self, code: VectorCode, place: str, size: str) -> None:
         with code.loop(code.parts(size, self.lanes)) as i:
