@@ -170,3 +170,20 @@ def test_a_session_with_fusion_generates_it_in_training() -> None:
     assert "normalisation" not in texts[1]
     for a, b in zip(*found):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4 * np.abs(b).max())
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_constant_image_that_does_not_lie_nhwc_is_left_to_torch() -> None:
+    def normalised(config: str) -> np.ndarray:
+        numbers = np.random.default_rng(0).normal(size=(4, 2, 8, 8)).astype("float32")
+        with tf.Graph().as_default():
+            image = tf.nn.conv2d(
+                tf.constant(numbers), num_filter=2, ksize=1, weight=tf.ones([2, 2, 1, 1])
+            )
+            gamma, beta = (tf.Variable(np.ones(2, "float32")) for _ in range(2))
+            y = tf.nn.batch_norm(image, gamma, beta)
+            session = tf.Session(config)
+            session.run(tf.initialize_all_variables())
+            return session.run(y)
+
+    np.testing.assert_allclose(normalised("cpu fusion"), normalised("cpu"), atol=1e-5)

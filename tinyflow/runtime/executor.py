@@ -200,12 +200,13 @@ class _Emitter:
         lies = {index: self.program.registers[index].strides for index in strides}
         if native.of_images and lies != strides:
             return False  # nothing is copied for it
-        for index in step.outputs:
-            self._home(index)
-        used = (*step.inputs, *step.outputs)
-        found = [self._address(index, strides[index]) for index in used]
-        if any(index in self.static and not a for index, a in zip(used, found)):
-            return False
+        found: list[int | None] = []
+        for index in (*step.inputs, *step.outputs):
+            if index in step.outputs:  # it has no home unless all inputs fit
+                self._home(index)
+            found.append(self._address(index, strides[index]))
+            if index in self.static and not found[-1]:
+                return False
         name = f"{step.op.name}_{step.outputs[0]}"
         launch = native.bind(*(address or 0 for address in found))
         self.names[name], self.native[name] = launch.run, native
