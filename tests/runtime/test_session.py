@@ -358,3 +358,26 @@ def test_an_unknown_word_is_answered_with_the_known_ones() -> None:
 @pytest.mark.parametrize("config", ["cpu", "cpu fusion recompute checkpoint", "numpy"])
 def test_fetching_nothing_gives_nothing(config: str) -> None:
     assert tf.Session(config).run([]) == []
+
+
+@pytest.mark.parametrize("config", ["cpu", "cpu fusion"])
+def test_filling_variables_is_not_compiled_and_fills_them_as_compiled_code_does(
+    config: str,
+) -> None:
+    def filled(compiled: bool) -> list[np.ndarray]:
+        with tf.Graph().as_default():
+            constant = tf.Variable(np.arange(6.0).reshape(2, 3), name="constant", dtype=tf.float32)
+            weak = tf.assign(tf.Variable(1.0, name="weak"), 0.5)
+            drawn = tf.Variable(tf.random_normal([4, 5], stddev=2.0, seed=3), name="drawn")
+            session = tf.Session(config)
+            fetch = tf.group(constant.initializer, weak, drawn.initializer)
+            wanted = [constant.initializer, weak, drawn.initializer] if compiled else fetch
+            session.run(wanted)
+            if not compiled:
+                with pytest.raises(RunError, match="nothing was compiled"):
+                    session.source()
+            return [session.variable(name) for name in ("constant", "weak", "drawn")]
+
+    for a, b in zip(filled(True), filled(False)):
+        assert a.dtype == b.dtype == np.float32
+        np.testing.assert_array_equal(a, b)

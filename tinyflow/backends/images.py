@@ -29,7 +29,7 @@ from tinyflow.types import DType
 __all__ = ["IMAGES"]
 
 Attrs = Mapping[str, Any]
-_FILTERS = 512, 1 << 14  # channels times filters: below it does not pay, above the cache is left
+_FILTERS = 256, 1 << 14  # channels times filters: below it does not pay, above the cache is left
 _CHANNELS = 256  # on either side; what is made of them stays in the cache
 _STACK = 4096  # channels
 _WINDOW = 16  # pixels; the code for each is written out

@@ -67,7 +67,7 @@ class Node:
         return f"<{self.op.name} {self.name!r}>" if self.name else f"<{self.op.name}>"
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False, init=False)
+@dataclass(frozen=True, slots=True, repr=False)
 class Value:
     """NNVM's entry: result ``index`` of ``node``, read after ``version`` writes to it.
 
@@ -76,19 +76,12 @@ class Value:
     """
 
     node: Node
-    index: int
-    version: int
-    _hash: int  # looked up too often to be computed each time
+    index: int = 0
+    version: int = field(default=0, compare=False)
+    _hash: int = field(init=False, compare=False)  # looked up too often to be computed each time
 
-    def __new__(cls, node: Node, index: int = 0, version: int = 0) -> Value:
-        value: Any = _Open()
-        value.node, value.index, value.version = node, index, version
-        value._hash = hash(node) + index
-        value.__class__ = cls  # frozen from here on
-        return value  # type: ignore[no-any-return]
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Value) and self.node is other.node and self.index == other.index
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash(self.node) + self.index)
 
     def __hash__(self) -> int:
         return self._hash
@@ -97,10 +90,6 @@ class Value:
         index = f":{self.index}" if self.index else ""
         version = f"@{self.version}" if self.version else ""
         return f"{self.node!r}{index}{version}"
-
-
-# A value that is being made: setting attributes of frozen ones costs four times as much.
-_Open = type("_Open", (), {"__slots__": Value.__slots__})
 
 
 def _same_versions(a: tuple[Value, ...], b: tuple[Value, ...]) -> bool:

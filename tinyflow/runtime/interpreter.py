@@ -86,7 +86,7 @@ class _Machine:
         return topological_order((value.node for value in self.graph.outputs), self._needs)
 
     def _needs(self, node: Node) -> list[Node]:
-        if all(value in self.fed for value in node.outputs):
+        if self.fed and all(value in self.fed for value in node.outputs):
             return []
         stores = [store for value in node.inputs if (store := self._write_before(value))]
         return (

@@ -24,6 +24,7 @@ from tinyflow.passes import (
     STANDARD,
     MemoryPlan,
     Pipeline,
+    infer,
     with_options,
 )
 from tinyflow.passes.contract import Step
@@ -144,8 +145,9 @@ class Session:
 
     def _compile_now(self, key: _Key, arrays: Sequence[Array]) -> _Compiled:
         graph, feeds = self._prepare(key[0], key[1], arrays)
+        fills = _only_fills(graph)
         try:
-            graph = self.pipeline(graph)
+            graph = self._fill(graph) if fills else self.pipeline(graph)
         except NotImplementedError:  # a homework's engine, in which a pass is still to be written
             return _interpreted(key, graph, feeds)
         except ShapeError:
@@ -157,13 +159,19 @@ class Session:
         unknown = [v for v, shape in shapes.items() if not is_static(shape)]
         unknown += [v for v, dtype in dtypes.items() if dtype is None]
         static = all(value.node.op.name == "group" for value in unknown)
-        if not static or "interpret" in self.options or self.kernels is NUMPY:
+        if not static or fills or "interpret" in self.options or self.kernels is NUMPY:
             return _interpreted(key, graph, feeds)
         used = _used(graph, feeds)
         program = lower(graph, [value for _, value in used])
         self._make_room(program)
         executable = emit(program, self.kernels, self._storage)
         return _Compiled(*key, graph, used, program.reads, program.writes, executable)
+
+    def _fill(self, graph: Graph) -> Graph:
+        """The graph for the interpreter: what fills variables runs once, and need not be fast."""
+        unneeded = {*self.pipeline.names()} - {"pin", "infer", "specialise"}
+        graph = self.pipeline.without(*unneeded)(graph)
+        return graph if DTYPES in graph.facts else infer(graph)
 
     def _make_room(self, program: Program) -> None:
         """Storage for the variables of a program, with the strides that it wants.
@@ -341,6 +349,12 @@ class Session:
             known = ", ".join(sorted(self._ready)) or "none"
             raise RunError(f"variable '{name}' is not initialised", got=f"initialised: {known}")
         return np.array(self.kernels.to_numpy(self._storage[name]))
+
+
+def _only_fills(graph: Graph) -> bool:
+    """True if all that happens is that variables get constants, or random numbers."""
+    plain = all(node.op.mutates or not node.inputs for node in graph.nodes)
+    return plain and all(value.node.op is ops.group for value in graph.outputs)
 
 
 def _interpreted(key: _Key, graph: Graph, feeds: tuple[Value, ...]) -> _Compiled:
