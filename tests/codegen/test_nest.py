@@ -102,6 +102,17 @@ def test_rows_too_long_to_keep_are_computed_again() -> None:
     assert not nest(softmax(1, 8193)).scratch
 
 
+def test_sums_stand_in_a_loop_of_their_own_while_costly_elements_can_be_kept() -> None:
+    def tanhs(columns: int) -> int:
+        y = ops.tanh(placeholder(0, (4, columns)))
+        sums = [ops.reduce_sum(x, reduction_indices=(0,)) for x in (y, ops.mul(y, y))]
+        made = nest(typed(*sums, ops.reduce_sum(y, reduction_indices=(1,))))
+        assert len(loops(made)) == (2 if columns < 2731 else 1)
+        return str(made).count("tanh(")
+
+    assert tanhs(2730) == tanhs(2731) == 1
+
+
 def test_the_source_of_a_kernel_does_not_know_its_sizes() -> None:
     for source in (str, c_source, llvm_source):
         assert source(nest(softmax(4, 10))) == source(nest(softmax(300, 1000)))

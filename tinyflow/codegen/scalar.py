@@ -80,7 +80,8 @@ class _Schedule:
         last = [*sums, *stored]
         count = max([self._stage(x) + 1 for x in (*last, *(f.args[0] for f in folds))], default=0)
         elements = _reachable(sums, lambda x: [y for y in x.args if y.level in _EACH_COLUMN])
-        if any(x.op in _COSTLY and self._stage(x) == count - 1 for x in elements):
+        costly = any(x.op in _COSTLY and self._stage(x) == count - 1 for x in elements)
+        if costly and len(sums) < SCRATCH_BYTES // (8 * self.space.columns):  # it can be kept
             count += 1  # a loop that adds in float64 is cut into narrower vectors
         roots: list[list[Scalar]] = [[] for _ in range(count)]
         for fold in folds:
