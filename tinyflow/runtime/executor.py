@@ -196,9 +196,8 @@ class _Emitter:
 
     def _native(self, at: int, step: Instruction, native: NativeKernel) -> bool:
         """Run machine code on addresses; False if an array may not lie as it takes for granted."""
-        strides = self._strides(step, native)
-        lies = {index: self.program.registers[index].strides for index in strides}
-        if native.of_images and lies != strides:
+        strides, registers = self._strides(step, native), self.program.registers
+        if native.of_images and any(registers[i].strides != x for i, x in strides.items()):
             return False  # nothing is copied for it
         found: list[int | None] = []
         for index in (*step.inputs, *step.outputs):
