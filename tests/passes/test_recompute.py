@@ -147,3 +147,27 @@ def test_about_the_square_root_of_the_values_is_kept() -> None:
     assert len(kept) == 10
     assert values[-1] in kept
     assert keep_some([]) == set()
+
+
+@pytest.mark.parametrize("words", ["recompute", "checkpoint"])
+def test_fused_kernels_are_run_again_as_they_are_so_that_no_bit_differs(words: str) -> None:
+    rng = np.random.default_rng(0)
+
+    def step(config: str) -> list[np.ndarray]:
+        with tf.Graph().as_default():
+            x = tf.placeholder(tf.float32, [50, 17])
+            weights = [tf.Variable(w) for w in start]
+            y = x
+            for weight in weights:
+                z = tf.matmul(y, weight)
+                y = tf.tanh(z - tf.reduce_mean(z, [1], keep_dims=True)) * tf.nn.softmax(z * 3.0)
+                y = y + tf.nn.softmax(y) * tf.exp(-y * y) - 0.25 * z
+            session = tf.Session(config)
+            session.run(tf.initialize_all_variables())
+            loss = tf.reduce_sum(tf.reduce_max(tf.nn.softmax(y), [1]) + tf.reduce_sum(y * y, [1]))
+            return session.run([loss, *tf.gradients(loss, weights)], {x: given})
+
+    start = rng.normal(size=(8, 17, 17)).astype("float32")
+    given = rng.normal(size=(50, 17)).astype("float32")
+    for plain, again in zip(step("cpu fusion"), step(f"cpu fusion {words}")):
+        np.testing.assert_array_equal(plain, again)

@@ -40,13 +40,15 @@ STANDARD = Pipeline(
     )
 )
 
-OPTIONS: Mapping[str, Mapping[str, Pass]] = {  # option: the pass that goes in before another
-    "recompute": {"layout": Pass("recompute", recompute, requires=_HOUSED, provides=_TYPES)},
-    "checkpoint": {"layout": Pass("checkpoint", checkpoint, requires=_HOUSED, provides=_TYPES)},
+# For each option the pass that goes in before another. Fusion comes first: what is computed again
+# is a whole kernel then, and gives the same bits.
+OPTIONS: Mapping[str, Mapping[str, Pass]] = {
     "fusion": {
         "specialise": Pass("expand", expand, requires=_TYPES),
         "layout": Pass("fuse", fuse, requires=_TYPES, provides=_TYPES),
     },
+    "recompute": {"layout": Pass("recompute", recompute, requires=_HOUSED, provides=_TYPES)},
+    "checkpoint": {"layout": Pass("checkpoint", checkpoint, requires=_HOUSED, provides=_TYPES)},
 }
 
 
