@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+import tinyflow as tf
 from tinyflow import ops
 from tinyflow.adjoints import ADJOINTS, NoGradient
 from tinyflow.backends.torch_ import TORCH
@@ -118,3 +119,23 @@ def test_every_op_with_a_rule_has_a_case():
         if not isinstance(rule, NoGradient) and op not in tested
     ]
     assert not missing
+
+
+@pytest.mark.parametrize(("shape", "reshapes"), [((None, 4), 0), (None, 2), ((2, 2, 2), 2)])
+def test_a_matrix_is_not_reshaped_on_the_way_back_through_a_linear_layer(
+    shape: tuple[int | None, ...] | None, reshapes: int
+) -> None:
+    with tf.Graph().as_default():
+        x = tf.placeholder(tf.float32, shape)
+        weights = [tf.Variable(np.ones((4, 4), "float32")) for _ in range(3)]
+        y = x
+        for weight in weights:
+            y = tf.tanh(tf.nn.linear(y, weight))
+        graph = Graph(tuple(g.value for g in tf.gradients(tf.reduce_sum(y), [x, *weights])))
+        names = [node.op.name for node in graph.nodes]
+        assert names.count("reshape_like") == reshapes  # those of x, not of what layers make
+        feed = np.arange(8, dtype="float32").reshape(shape if shape == (2, 2, 2) else (2, 4)) / 9
+        session = tf.Session("numpy")
+        session.run(tf.initialize_all_variables())
+        dx, *_ = session.run(tf.gradients(tf.reduce_sum(y), [x, *weights]), {x: feed})
+    assert dx.shape == feed.shape

@@ -60,14 +60,23 @@ def linear_adjoint(node: Node, dy: Value) -> Adjoints:
     x of higher rank counts as (n, k); dy W has exactly that shape and serves as the pattern for it.
     """
     x, weight = node.inputs[:2]
-    flat_dx = ops.matmul(dy, weight)
-    flat_x = ops.reshape_like(x, flat_dx)
-    dx, dw = ops.reshape_like(flat_dx, x), ops.matmul(dy, flat_x, transpose_a=True)
+    flat_x, dx = x, ops.matmul(dy, weight)
+    if not _is_matrix(x):
+        flat_x, dx = ops.reshape_like(x, dx), ops.reshape_like(dx, x)
+    dw = ops.matmul(dy, flat_x, transpose_a=True)
     if len(node.inputs) == 2:
         return dx, dw
     return dx, dw, ops.reduce_sum(dy, reduction_indices=(0,))
 
 
+def _is_matrix(x: Value) -> bool:
+    """True if x is seen to have two axes: a product, a placeholder that says so, or f(those)."""
+    while x.node.op.expr and len(x.node.inputs) == 1:
+        x = x.node.inputs[0]
+    return x.node.op in _MATRICES or len(x.node.attrs.get("shape") or ()) == 2
+
+
+_MATRICES = (ops.linear, ops.matmul, ops.flatten_layer)
 RULES: Mapping[Op, AdjointRule] = {
     ops.matmul: matmul_adjoint,
     ops.gemm: gemm_adjoint,

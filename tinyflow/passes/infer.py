@@ -62,14 +62,18 @@ def _fixed_point(
     readers = users(graph)
     unsure = [n for n in graph.nodes if not n.inputs or not sure.issuperset(n.outputs + n.inputs)]
     queue, queued = deque(unsure), set(unsure)
+    said: dict[Any, Sequence[T | None]] = {}
     while queue:
         node = queue.popleft()
         queued.discard(node)
         values, count = node.inputs + node.outputs, len(node.inputs)
         before = [found[value] for value in values]
         try:
-            ins, outs = rule_of(node)(node.attrs, before[:count], before[count:])
-            for value, old, new in zip(values, before, (*ins, *outs), strict=True):
+            question = (node if node.attrs else rule_of(node), count, *before)
+            if question not in said:  # equal layers ask the same, unless they have attributes
+                ins, outs = rule_of(node)(node.attrs, before[:count], before[count:])
+                said[question] = (*ins, *outs)
+            for value, old, new in zip(values, before, said[question], strict=True):
                 if new is None or new is old or new == old:
                     continue
                 old = found[value]  # which may have changed: one value may be two inputs
