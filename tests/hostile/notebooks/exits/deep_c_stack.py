@@ -1,7 +1,7 @@
 # /// variant
 # title = "exhausts the stack of C: hash, comparison and syntax of great depth"
 # has = ["div_adjoint"]
-# limits = { call_s = 0.5 }
+# limits = { call_s = 2.0 }
 # ///
 import sys
 

@@ -2,7 +2,7 @@
 # title = "recursion without end, with and without Python's own limit"
 # has = ["div_adjoint"]
 # states = { mul_adjoint = ["error"], relu_adjoint = ["out_of_memory", "crashed", "error", "timeout"] }
-# limits = { call_s = 0.5, memory_bytes = 50_000_000 }
+# limits = { call_s = 2.0, memory_bytes = 50_000_000 }
 # ///
 import sys
 

@@ -2,7 +2,7 @@
 # title = "calls a given function without end, with wrong arguments and from many threads"
 # has = ["accumulate"]
 # states = { gradient = ["timeout"] }
-# limits = { call_s = 0.5 }
+# limits = { call_s = 2.0 }
 # ///
 import threading
 

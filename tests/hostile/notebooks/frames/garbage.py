@@ -2,7 +2,7 @@
 # title = "frames of noise, without end, too long, or half"
 # has = ["div_adjoint"]
 # states = { mul_adjoint = ["malformed"], relu_adjoint = ["malformed"], tanh_adjoint = ["timeout"], pow_adjoint = ["malformed"] }
-# limits = { call_s = 0.5 }
+# limits = { call_s = 2.0 }
 # ///
 import os
 import struct

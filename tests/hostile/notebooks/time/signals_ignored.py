@@ -2,7 +2,7 @@
 # title = "ignores every signal and every exception, and waits for ever"
 # has = ["div_adjoint"]
 # states = { mul_adjoint = ["timeout"] }
-# limits = { call_s = 0.5 }
+# limits = { call_s = 2.0 }
 # ///
 import signal
 
