@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -136,19 +135,9 @@ def test_norms_of_all_sizes_are_one_code() -> None:
     assert small is not None and large is not None and small.function is large.function
 
 
-# --- in a session ------------------------------------------------------------------------------
+# --- in a session, with one thread of torch (tests/conftest.py) --------------------------------
 
 
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """Ours stand in for torch's where torch has one thread."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.mark.usefixtures("one_thread")
 def test_a_session_with_fusion_generates_it_in_training() -> None:
     rng, found, texts = np.random.default_rng(0), [], []
     start = rng.normal(size=(20, 3, 3, 3)).astype("float32")
@@ -172,7 +161,6 @@ def test_a_session_with_fusion_generates_it_in_training() -> None:
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4 * np.abs(b).max())
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_a_constant_image_that_does_not_lie_nhwc_is_left_to_torch() -> None:
     def normalised(config: str) -> np.ndarray:
         numbers = np.random.default_rng(0).normal(size=(4, 2, 8, 8)).astype("float32")

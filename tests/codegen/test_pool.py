@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -93,16 +92,7 @@ def test_pools_of_all_sizes_are_one_code_and_other_windows_another() -> None:
     assert first.function is second.function and first.source != third.source
 
 
-# --- in a session ------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """Ours stand in for torch's where torch has one thread."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+# --- in a session, with one thread of torch (tests/conftest.py) --------------------------------
 
 
 def step(config: str, size: int, stride: int = 2) -> tuple[list[np.ndarray], str]:
@@ -122,7 +112,6 @@ def step(config: str, size: int, stride: int = 2) -> tuple[list[np.ndarray], str
     return found, session.source()
 
 
-@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize(("size", "stride", "ours"), [(8, 2, True), (9, 2, False), (8, 1, False)])
 def test_a_session_generates_pools_whose_windows_cover_the_image(
     size: int, stride: int, ours: bool

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -155,16 +154,7 @@ def test_channels_that_leave_part_of_a_vector_are_not_ours() -> None:
     assert winograd_kernel(Winograd("y", 2, (8, 8), (8, 8), (1, 1), 15, 16)) is None
 
 
-# --- in a session ------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """Ours stand in for torch's where torch has one thread."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+# --- in a session, with one thread of torch (tests/conftest.py) --------------------------------
 
 
 def step(config: str, bias: bool = True, size: int = 12) -> tuple[list[np.ndarray], str]:
@@ -191,7 +181,6 @@ def step(config: str, bias: bool = True, size: int = 12) -> tuple[list[np.ndarra
     return found, session.source()
 
 
-@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("size", [12, 9])
 @pytest.mark.parametrize("bias", [True, False])
 def test_a_session_with_fusion_generates_its_convolutions(bias: bool, size: int) -> None:
@@ -203,7 +192,6 @@ def test_a_session_with_fusion_generates_its_convolutions(bias: bool, size: int)
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_recomputed_convolutions_give_the_same_numbers() -> None:
     plain, again = step("cpu fusion")[0], step("cpu fusion recompute")[0]
     for a, b in zip(plain, again):
@@ -219,7 +207,6 @@ def test_where_torch_has_several_threads_its_convolutions_stay() -> None:
         torch.set_num_threads(before)
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_an_image_that_does_not_lie_nhwc_is_not_copied_for_ours() -> None:
     with tf.Graph().as_default():
         x = tf.placeholder(tf.float32, [8, 32, 8, 8], name="x")

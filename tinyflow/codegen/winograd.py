@@ -18,7 +18,7 @@ convolutional neural networks, CVPR 2016.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
@@ -77,7 +77,7 @@ def winograd_source(kind: Winograd, lanes: int) -> str:
 
     ``launch(table)`` reads first what ``winograd_sizes`` returns, then the addresses of ``arrays``.
     """
-    return _source(replace(kind, images=1, x=(1, 1), y=(1, 1), channels=1, filters=1), lanes)
+    return _source(Winograd(kind.result, 1, (1, 1), (1, 1), (0, 0), 1, 1, kind.biased), lanes)
 
 
 @cache
