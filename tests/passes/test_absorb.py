@@ -120,7 +120,9 @@ def test_a_chain_is_folded_link_by_link() -> None:
     graph = typed(layer.norm(ops.conv2d(ops.relu(layer.norm(layer.conv(True))), w)))
     folded, feeds = simplify(graph), layer.feeds()
     assert names(folded).count("conv2d") == 2 and "batch_norm" not in names(folded)
-    np.testing.assert_allclose(interpret(folded, feeds)[0], interpret(graph, feeds)[0], rtol=1e-12, atol=1e-11)
+    np.testing.assert_allclose(
+        interpret(folded, feeds)[0], interpret(graph, feeds)[0], rtol=1e-12, atol=1e-11
+    )
 
 
 @pytest.mark.parametrize(("variance", "odd"), [(-1.0, True), (np.nan, True), (0.0, False)])
